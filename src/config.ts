@@ -1,0 +1,136 @@
+/** How the columns of dy are ranked before the best `keep` of them are kept. */
+export type Score = 'product' | 'weight' | 'gradient';
+
+/** Which contraction of the activation gradient is thinned out. */
+export type Axis = 'columns' | 'rows';
+
+/**
+ * Every option of CE-LoRA. All values are flat scalars, so that a layer's config survives tfjs's JSON round trip,
+ * which renames the keys of nested dictionaries.
+ */
+export interface CELoRAConfig {
+  /** Rank r of the trainable adapter; 0 = a frozen Dense without adapter whose dx is approximated. Default 16. */
+  rank: number;
+  /** LoRA scaling numerator: the adapter adds alpha / rank · (xA)B. Default 32. */
+  alpha: number;
+  /** Rank-stabilised scaling alpha / √rank (arXiv 2312.03732) instead of alpha / rank. Default false. */
+  rslora: boolean;
+  /** Probability of dropping an input element on the adapter's branch in training, 0 ≤ p < 1. Default 0. */
+  loraDropout: number;
+  /** Fraction of columns (or rows) of dy KEPT in the activation gradient, 0 < keep ≤ 1; 1 = exact. Default 0.5. */
+  keep: number;
+  /** Rank r₀ of the frozen factorisation W ≈ A₀B₀ (Double-LoRA) whose product stays exact; 0 = none. Default 16. */
+  frozenRank: number;
+  /** The columns are selected anew every so many backward passes of the layer, ≥ 1. Default 20. */
+  refreshEvery: number;
+  /** Backward passes of the layer, counted from the first, that stay exact. Default 0. */
+  exactSteps: number;
+  /**
+   * Column score: 'product' = ‖dy_i‖·‖R_i‖ (the paper's), 'weight' = ‖R_i‖, 'gradient' = ‖dy_i‖, R = W − A₀B₀.
+   * Default 'product'.
+   */
+  score: Score;
+  /**
+   * 'columns' keeps the best columns of dy (deterministic top-k, biased); 'rows' samples rows of dy (tokens) with
+   * probability proportional to their norm and divides by it (unbiased; frozenRank, score and refreshEvery are not
+   * used). Default 'columns'.
+   */
+  axis: Axis;
+  /** Activation gradients of fewer multiply-adds (rows · in · out) than this stay exact. Default 0. */
+  minSize: number;
+  /** Seed of the adapter's initial A, of the factorisation's start, and of row sampling; an int ≥ 0. Default 0. */
+  seed: number;
+}
+
+export const DEFAULT_CONFIG: Readonly<CELoRAConfig> = Object.freeze({
+  rank: 16,
+  alpha: 32,
+  rslora: false,
+  loraDropout: 0,
+  keep: 0.5,
+  frozenRank: 16,
+  refreshEvery: 20,
+  exactSteps: 0,
+  score: 'product',
+  axis: 'columns',
+  minSize: 0,
+  seed: 0,
+});
+
+type Rule = {test: (value: unknown) => boolean; wants: string};
+
+const number = (wants: string, test: (value: number) => boolean): Rule => ({
+  wants,
+  test: (value) => typeof value === 'number' && test(value),
+});
+const atLeast = (least: number): Rule =>
+  number(`an integer ≥ ${least}`, (v) => Number.isSafeInteger(v) && v >= least);
+const oneOf = (...names: string[]): Rule => ({
+  wants: `one of ${names.map((name) => `'${name}'`).join(', ')}`,
+  test: (value) => names.includes(value as string),
+});
+
+const RULES: Record<keyof CELoRAConfig, Rule> = {
+  rank: atLeast(0),
+  alpha: number('a finite number > 0', (v) => Number.isFinite(v) && v > 0),
+  rslora: {wants: 'a boolean', test: (value) => typeof value === 'boolean'},
+  loraDropout: number('a number with 0 ≤ loraDropout < 1', (v) => v >= 0 && v < 1),
+  keep: number('a number with 0 < keep ≤ 1', (v) => v > 0 && v <= 1),
+  frozenRank: atLeast(0),
+  refreshEvery: atLeast(1),
+  exactSteps: atLeast(0),
+  score: oneOf('product', 'weight', 'gradient'),
+  axis: oneOf('columns', 'rows'),
+  minSize: number('a finite number ≥ 0', (v) => Number.isFinite(v) && v >= 0),
+  seed: atLeast(0),
+};
+
+/** The names of the options, for callers that tell them apart from their own. */
+export const CONFIG_KEYS = Object.freeze(Object.keys(RULES)) as readonly (keyof CELoRAConfig)[];
+
+/** One value as an error message shows it: short, and strings distinguishable from numbers. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'object' && value !== null) {
+    return Array.isArray(value) ? `[${value.map(show).join(', ')}]` : value.constructor?.name || 'object';
+  }
+  return String(value);
+}
+
+/**
+ * Fills in the defaults and checks every option.
+ * @param options Options given; `undefined` means the default.
+ * @param owner Who asks, for the message.
+ * @throws Error naming the option, its value and what it must be; also for a name that is no option.
+ */
+export function resolveConfig(options: Partial<CELoRAConfig> = {}, owner = 'CE-LoRA'): CELoRAConfig {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
+    const rule = RULES[name as keyof CELoRAConfig];
+    if (rule === undefined) {
+      throw new Error(
+        `${owner}: unknown option ${name} (${show(value)}); options are ${CONFIG_KEYS.join(', ')}`,
+      );
+    }
+    if (!rule.test(value)) throw new Error(`${owner}: ${name} must be ${rule.wants}, but is ${show(value)}`);
+  }
+  return {...DEFAULT_CONFIG, ...Object.fromEntries(given)};
+}
+
+/** What scales the adapter: alpha / r, or alpha / √r with rsLoRA; 0 without adapter. */
+export function adapterScale({rank, alpha, rslora}: Pick<CELoRAConfig, 'rank' | 'alpha' | 'rslora'>): number {
+  if (rank === 0) return 0;
+  return alpha / (rslora ? Math.sqrt(rank) : rank);
+}
+
+/**
+ * k: how many of `out` columns are kept. Rounded to a multiple of 32 (fast on every GPU) where out ≥ 256, and to a
+ * smaller power of two below, so that rounding changes keep by at most a sixteenth; at least 1, at most `out`.
+ */
+export function keptColumns(keep: number, out: number): number {
+  if (keep >= 1) return out;
+  let multiple = 32;
+  while (multiple > 1 && out < 8 * multiple) multiple /= 2;
+  const k = Math.max(1, Math.round((keep * out) / multiple)) * multiple;
+  return Math.min(k, out);
+}

@@ -1,0 +1,191 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {type CELoRAConfig, keptColumns, resolveConfig} from '../config.ts';
+import type {AdapterTerm} from '../kernels/kernel_names.ts';
+import {
+  activationGrad,
+  approxActivationGrad,
+  packColumns,
+  sampledActivationGrad,
+} from '../ops/activation_grad.ts';
+import {factorize} from '../ops/factorize.ts';
+import {columnScores, sampleRows, selectColumns} from '../ops/select_columns.ts';
+import {randomStream} from './random_stream.ts';
+
+/** What depends on the kernel's values alone. */
+interface Residual {
+  frozenA?: tf.Tensor;
+  frozenB?: tf.Tensor;
+  /** ‖R_i‖ [out]. */
+  norms: tf.Tensor;
+}
+
+/** What depends on the last selection. */
+interface Selection {
+  indices: tf.Tensor1D;
+  /** Absent for a trainable kernel, whose columns are gathered afresh: a copy would be stale after every step. */
+  packed?: tf.Tensor;
+  /** The backward pass that made it. */
+  madeAt: number;
+}
+
+/** Counts of one product's backward passes. */
+export interface ActivationGradientStats {
+  backwardPasses: number;
+  exactPasses: number;
+  refreshes: number;
+  /** Columns (or rows) kept in the last approximated pass; 0 before the first. */
+  kept: number;
+  /** Multiply-adds of the exact activation gradients, summed over the passes, and those saved by approximating. */
+  multiplyAdds: number;
+  savedMultiplyAdds: number;
+}
+
+function disposeAll(tensors: object | undefined): void {
+  for (const tensor of Object.values(tensors ?? {})) if (tensor instanceof tf.Tensor) tensor.dispose();
+}
+
+/**
+ * The activation gradient of one product y = xW and the state that approximating it needs: factors A₀ and B₀, norms
+ * of the residual, selected indices, packed columns, counters. The state is derived, never saved and never a weight;
+ * it is rebuilt when the kernel's data or the backend changes, and freed by `dispose`.
+ */
+export class ActivationGradient {
+  readonly config: CELoRAConfig;
+  /** The kernel is Wᵀ [out, in]: y = x · kernelᵀ. */
+  readonly transposed: boolean;
+  /** Whether dx is exact for the time being, whatever the config says. */
+  exact = false;
+  private counts = {
+    backwardPasses: 0,
+    exactPasses: 0,
+    refreshes: 0,
+    kept: 0,
+    multiplyAdds: 0,
+    savedMultiplyAdds: 0,
+  };
+  private kernelData: object | undefined;
+  private backend: string | undefined;
+  private residual: Residual | undefined;
+  private selection: Selection | undefined;
+  private readonly random: () => number;
+
+  constructor(config: Partial<CELoRAConfig>, {transposed = false} = {}) {
+    this.config = resolveConfig(config);
+    this.transposed = transposed;
+    this.random = randomStream(this.config.seed);
+  }
+
+  get stats(): ActivationGradientStats {
+    return {...this.counts};
+  }
+
+  /** The selected columns I, int32 [k], ascending; undefined before the first selection. Owned by this object. */
+  get indices(): tf.Tensor1D | undefined {
+    return this.selection?.indices;
+  }
+
+  /**
+   * dx for one backward pass.
+   * @param dy [N, out].
+   * @param kernel W, as at construction.
+   * @param frozenData What identifies the values of a frozen W (its data id); undefined for a trainable kernel.
+   */
+  compute(
+    dy: tf.Tensor2D,
+    kernel: tf.Tensor,
+    frozenData: object | undefined,
+    adapter: AdapterTerm = {},
+  ): tf.Tensor2D {
+    const {axis, exactSteps, keep, minSize} = this.config;
+    const [rows, out] = dy.shape;
+    const product = rows * kernel.size;
+    this.counts.multiplyAdds += product;
+    this.counts.backwardPasses++;
+    const total = axis === 'rows' ? rows : out;
+    const kept = axis === 'rows' ? Math.max(1, Math.round(keep * rows)) : keptColumns(keep, out);
+    if (this.exact || kept >= total || product < minSize || this.counts.backwardPasses <= exactSteps) {
+      this.counts.exactPasses++;
+      return activationGrad({dy, kernel, ...adapter}, this.transposed);
+    }
+    this.counts.kept = kept;
+    const dx =
+      axis === 'rows'
+        ? sampledActivationGrad(
+            {dy, kernel, ...sampleRows(dy, kept, this.random()), ...adapter},
+            this.transposed,
+          )
+        : this.fromColumns(dy, kernel, kept, frozenData, adapter);
+    const lowRank = rows * (kernel.size / out + out) * (this.residual?.frozenA?.shape[1] ?? 0);
+    this.counts.savedMultiplyAdds += product * (1 - kept / total) - lowRank;
+    return dx;
+  }
+
+  private fromColumns(
+    dy: tf.Tensor2D,
+    kernel: tf.Tensor,
+    k: number,
+    frozenData: object | undefined,
+    adapter: AdapterTerm,
+  ): tf.Tensor2D {
+    // tfjs has no event for a changed kernel, but every way to change one ends in Variable.assign: a new data id
+    if (this.kernelData !== frozenData || this.backend !== tf.getBackend()) {
+      this.dispose();
+      this.kernelData = frozenData;
+      this.backend = tf.getBackend();
+    }
+    const frozen = frozenData !== undefined;
+    const age = this.counts.backwardPasses - (this.selection?.madeAt ?? Number.NEGATIVE_INFINITY);
+    if (age >= this.config.refreshEvery) this.select(dy, kernel, k, frozen);
+    const {indices, packed} = this.selection!;
+    const {frozenA, frozenB} = this.residual!;
+    const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
+    const columns = packed ?? packColumns({kernel, indices}, this.transposed);
+    return approxActivationGrad({dy, indices, packed: columns, ...factors, ...adapter});
+  }
+
+  private select(dy: tf.Tensor2D, kernel: tf.Tensor, k: number, frozen: boolean): void {
+    if (!frozen || !this.residual) {
+      disposeAll(this.residual);
+      this.residual = keepAll(() => this.factor(kernel, frozen ? this.config.frozenRank : 0));
+    }
+    const {norms, frozenA, frozenB} = this.residual;
+    disposeAll(this.selection);
+    this.selection = {
+      ...keepAll(() => {
+        const indices = selectColumns(columnScores(dy, norms, this.config.score), k);
+        if (!frozen) return {indices};
+        const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
+        return {indices, packed: packColumns({kernel, indices, ...factors}, this.transposed)};
+      }),
+      madeAt: this.counts.backwardPasses,
+    };
+    this.counts.refreshes++;
+  }
+
+  private factor(kernel: tf.Tensor, frozenRank: number): Residual {
+    const w = this.transposed ? tf.transpose(kernel) : kernel;
+    const rank = Math.min(frozenRank, ...w.shape);
+    if (rank === 0) return {norms: tf.norm(w, 'euclidean', 0)};
+    const factors = factorize(w, rank, {seed: this.config.seed});
+    const residual = tf.sub(w, tf.matMul(factors.frozenA, factors.frozenB));
+    return {...factors, norms: tf.norm(residual, 'euclidean', 0)};
+  }
+
+  /** Frees the derived state; a later backward pass builds it again. */
+  dispose(): void {
+    disposeAll(this.residual);
+    disposeAll(this.selection);
+    this.residual = undefined;
+    this.selection = undefined;
+    this.kernelData = undefined;
+  }
+}
+
+/** Runs `make` and keeps the tensors it returns beyond every tidy around, that of a gradient among them. */
+function keepAll<T extends object>(make: () => T): T {
+  return tf.tidy(() => {
+    const made = make();
+    for (const tensor of Object.values(made)) if (tensor instanceof tf.Tensor) tf.keep(tensor);
+    return made as unknown as tf.TensorContainer;
+  }) as unknown as T;
+}

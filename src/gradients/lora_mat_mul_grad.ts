@@ -1,0 +1,44 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {LoRAMatMul, type LoRAMatMulAttrs} from '../kernels/kernel_names.ts';
+import {namedOperands} from '../kernels/operands.ts';
+import {activationGrad} from '../ops/activation_grad.ts';
+import {product} from '../ops/product.ts';
+import type {ActivationGradient} from './activation_gradient.ts';
+
+/** The attributes on the tape: the kernel's own, and how dx is to be computed. */
+export interface TapeAttrs extends LoRAMatMulAttrs {
+  gradient: ActivationGradient | undefined;
+  /** What identifies the kernel's values if it is frozen: saved tensors are copies on some backends (wasm). */
+  frozenData: object | undefined;
+}
+
+/**
+ * dW = xᵀdy, db = Σ dy, dA = s xᵀ(dy Bᵀ), dB = s (xA)ᵀ dy, and dx by the product's ActivationGradient. Only the
+ * closures of inputs that lead to a variable run, so that a frozen kernel costs nothing.
+ */
+export const loraMatMulGradConfig: tf.GradConfig = {
+  kernelName: LoRAMatMul,
+  saveAllInputs: true,
+  gradFunc: (dyOrDys, saved, namedAttrs) => {
+    const dy = dyOrDys as tf.Tensor2D;
+    const attrs = namedAttrs as unknown as TapeAttrs;
+    const {x, kernel, bias, loraA, loraB} = namedOperands(saved, attrs);
+    // shared by dA and dx, which run in tidies of their own
+    const loraDy = loraB && tf.tidy(() => tf.mul(product(dy, loraB, false, true), attrs.scale));
+    const adapter = loraA && loraDy ? {loraA, loraDy} : {};
+    const dx = () =>
+      attrs.gradient
+        ? attrs.gradient.compute(dy, kernel, attrs.frozenData, adapter)
+        : activationGrad({dy, kernel, ...adapter});
+    const closures = [dx, () => product(x, dy, true, false)];
+    if (bias) closures.push(() => tf.sum(dy, 0));
+    if (loraA && loraDy) {
+      closures.push(
+        () => product(x, loraDy, true, false),
+        () =>
+          product(tf.mul(tf.matMul(x as tf.Tensor2D, loraA as tf.Tensor2D), attrs.scale), dy, true, false),
+      );
+    }
+    return {...closures} as unknown as ReturnType<tf.GradFunc>;
+  },
+};

@@ -1,0 +1,109 @@
+import type {Tensor} from '@tensorflow/tfjs-core';
+import type {Score} from '../config.ts';
+
+/**
+ * The registered kernels, their inputs and attributes. A backend's folder implements them under these names; a name
+ * that a backend lacks is served by the portable implementation (portable/register.ts).
+ *
+ * Shapes: N rows (tokens), `in` inputs, `out` outputs, r adapter rank, r₀ frozen rank, k columns kept, m rows kept.
+ */
+
+/** y = activation(xW + s(xA)B + b), [N, out]. */
+export const LoRAMatMul = 'LoRAMatMul';
+/** x [N, in], W [in, out], then b [out] if hasBias, then A [in, r], B [r, out] if hasAdapter: absent ones are left out. */
+export type LoRAMatMulInputs = Tensor[];
+export interface LoRAMatMulAttrs {
+  hasBias: boolean;
+  hasAdapter: boolean;
+  /** s = alpha / r. */
+  scale: number;
+  activation: FusedActivation;
+}
+export type FusedActivation = 'linear' | 'relu' | 'elu';
+
+/** dx = dy Wᵀ + (s dy Bᵀ) Aᵀ, [N, in]: exact. */
+export const ActivationGrad = 'ActivationGrad';
+export interface AdapterTerm {
+  /** A [in, r]. */
+  loraA?: Tensor;
+  /** s dy Bᵀ [N, r]; the gradient of A needs it too, so that it is computed once. */
+  loraDy?: Tensor;
+}
+export interface ActivationGradInputs extends AdapterTerm {
+  /** [N, out]. */
+  dy: Tensor;
+  /** W [in, out], or [out, in] if transposed. */
+  kernel: Tensor;
+}
+export interface ActivationGradAttrs {
+  /** The kernel is Wᵀ, [out, in]. */
+  transposed: boolean;
+}
+
+/** dx ≈ dy[:,I] R[:,I]ᵀ + (dy B₀ᵀ) A₀ᵀ + (s dy Bᵀ) Aᵀ, [N, in]. */
+export const ApproxActivationGrad = 'ApproxActivationGrad';
+export interface ApproxActivationGradInputs extends AdapterTerm {
+  /** [N, out]. */
+  dy: Tensor;
+  /** I: int32 [k], ascending. */
+  indices: Tensor;
+  /** R[:,I] as PackColumns of the same backend laid it out. */
+  packed: Tensor;
+  /** A₀ [in, r₀]. */
+  frozenA?: Tensor;
+  /** B₀ [r₀, out]. */
+  frozenB?: Tensor;
+}
+
+/** R[:,I] in the layout that this backend's ApproxActivationGrad reads best; the portable one is [k, in]. */
+export const PackColumns = 'PackColumns';
+export interface PackColumnsInputs {
+  kernel: Tensor;
+  indices: Tensor;
+  frozenA?: Tensor;
+  frozenB?: Tensor;
+}
+export type PackColumnsAttrs = ActivationGradAttrs;
+
+/** dx[J] = w_J dy[J] Wᵀ, 0 elsewhere, + (s dy Bᵀ) Aᵀ, [N, in]. */
+export const SampledActivationGrad = 'SampledActivationGrad';
+export interface SampledActivationGradInputs extends ActivationGradInputs {
+  /** J: int32 [m], ascending. */
+  indices: Tensor;
+  /** w = 1 / p [m]. */
+  weights: Tensor;
+}
+
+/** Scores of the columns of dy, [out]. */
+export const ColumnScores = 'ColumnScores';
+export interface ColumnScoresInputs {
+  /** [N, out]. */
+  dy: Tensor;
+  /** ‖R_i‖ [out]. */
+  norms: Tensor;
+}
+export interface ColumnScoresAttrs {
+  score: Score;
+}
+
+/** int32 [k]: the indices of the k largest of scores [out], ascending. */
+export const SelectColumns = 'SelectColumns';
+export interface SelectColumnsInputs {
+  scores: Tensor;
+}
+export interface SelectColumnsAttrs {
+  k: number;
+}
+
+/** Rows J drawn with probability p ∝ ‖dy row‖ (at most 1), and 1/p: int32 [m] ascending, and [m]. */
+export const SampleRows = 'SampleRows';
+export interface SampleRowsInputs {
+  /** [N, out]. */
+  dy: Tensor;
+}
+export interface SampleRowsAttrs {
+  /** m. */
+  rows: number;
+  /** The one uniform random number in [0, 1) that the draw uses. */
+  offset: number;
+}

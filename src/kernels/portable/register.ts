@@ -1,0 +1,34 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as names from '../kernel_names.ts';
+import {activationGrad, approxActivationGrad, sampledActivationGrad} from './activation_grad.ts';
+import {loraMatMul} from './lora_mat_mul.ts';
+import {packColumns} from './pack_columns.ts';
+import {sampleRows} from './sample_rows.ts';
+import {columnScores, selectColumns} from './select_columns.ts';
+
+type Implementation = (inputs: never, attrs: never) => tf.Tensor | tf.Tensor[];
+
+/** Stock tfjs kernels composed: they run on every backend that can train. */
+const PORTABLE: Record<string, Implementation> = {
+  [names.LoRAMatMul]: loraMatMul,
+  [names.ActivationGrad]: activationGrad,
+  [names.ApproxActivationGrad]: approxActivationGrad,
+  [names.PackColumns]: packColumns,
+  [names.SampledActivationGrad]: sampledActivationGrad,
+  [names.ColumnScores]: columnScores,
+  [names.SelectColumns]: selectColumns,
+  [names.SampleRows]: sampleRows,
+};
+
+/** Registers the portable kernels that `backendName` has none of its own for. */
+export function registerPortableKernels(backendName: string): void {
+  for (const [kernelName, implementation] of Object.entries(PORTABLE)) {
+    if (tf.getKernel(kernelName, backendName) != null) continue;
+    const config: tf.KernelConfig = {
+      kernelName,
+      backendName,
+      kernelFunc: ({inputs, attrs}) => tf.tidy(() => implementation(inputs as never, attrs as never)),
+    };
+    tf.registerKernel(config);
+  }
+}

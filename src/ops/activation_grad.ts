@@ -1,0 +1,85 @@
+import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
+import {
+  ActivationGrad,
+  type ActivationGradInputs,
+  ApproxActivationGrad,
+  type ApproxActivationGradInputs,
+  PackColumns,
+  type PackColumnsInputs,
+  SampledActivationGrad,
+  type SampledActivationGradInputs,
+} from '../kernels/kernel_names.ts';
+import {runKernel} from '../kernels/register.ts';
+import {matrix, vector} from './check.ts';
+
+function checkAdapter(op: string, {dy, loraA, loraDy}: {dy: Tensor; loraA?: Tensor; loraDy?: Tensor}): void {
+  if ((loraA === undefined) !== (loraDy === undefined))
+    throw new Error(`${op}: loraA and loraDy go together`);
+  if (loraA && loraDy) matrix(op, 'loraDy', loraDy, [dy.shape[0], loraA.shape[1]]);
+}
+
+function checkFactors(op: string, out: number | undefined, frozenA?: Tensor, frozenB?: Tensor): void {
+  if ((frozenA === undefined) !== (frozenB === undefined))
+    throw new Error(`${op}: frozenA and frozenB go together`);
+  if (frozenA && frozenB) matrix(op, 'frozenB', frozenB, [matrix(op, 'frozenA', frozenA)[1], out]);
+}
+
+/**
+ * The exact activation gradient dx = dy Wᵀ + (s dy Bᵀ) Aᵀ.
+ * @param inputs dy [N, out]; kernel W [in, out] ([out, in] if `transposed`); loraA [in, r] and loraDy = s dy Bᵀ
+ *   [N, r], both or neither.
+ * @returns [N, in].
+ */
+export function activationGrad(inputs: ActivationGradInputs, transposed = false): Tensor2D {
+  const op = 'activationGrad';
+  const [, out] = matrix(op, 'dy', inputs.dy);
+  matrix(op, 'kernel', inputs.kernel, transposed ? [out] : [undefined, out]);
+  checkAdapter(op, inputs);
+  return runKernel(ActivationGrad, inputs, {transposed});
+}
+
+/**
+ * The approximated activation gradient dx ≈ dy[:,I] R[:,I]ᵀ + (dy B₀ᵀ) A₀ᵀ + (s dy Bᵀ) Aᵀ (arXiv 2502.01378: the
+ * approximated matmul on the residual of Double-LoRA).
+ * @param inputs dy [N, out]; indices I, int32 [k]; packed, what `packColumns` returned for them on this backend;
+ *   frozenA A₀ [in, r₀] and frozenB B₀ [r₀, out], both or neither; loraA and loraDy as in `activationGrad`.
+ * @returns [N, in].
+ */
+export function approxActivationGrad(inputs: ApproxActivationGradInputs): Tensor2D {
+  const op = 'approxActivationGrad';
+  const [, out] = matrix(op, 'dy', inputs.dy);
+  vector(op, 'indices', inputs.indices, undefined, 'int32');
+  checkFactors(op, out, inputs.frozenA, inputs.frozenB);
+  checkAdapter(op, inputs);
+  return runKernel(ApproxActivationGrad, inputs);
+}
+
+/**
+ * R[:,I] of the residual R = W − A₀B₀ in the layout that `approxActivationGrad` of the current backend reads best.
+ * @param inputs kernel W [in, out] ([out, in] if `transposed`); indices I, int32 [k], each in [0, out); frozenA
+ *   [in, r₀] and frozenB [r₀, out], both or neither (then R = W).
+ * @returns A tensor of k · in numbers, to be given to `approxActivationGrad` only.
+ */
+export function packColumns(inputs: PackColumnsInputs, transposed = false): Tensor {
+  const op = 'packColumns';
+  const [rows, columns] = matrix(op, 'kernel', inputs.kernel);
+  vector(op, 'indices', inputs.indices, undefined, 'int32');
+  checkFactors(op, transposed ? rows : columns, inputs.frozenA, inputs.frozenB);
+  return runKernel(PackColumns, inputs, {transposed});
+}
+
+/**
+ * The activation gradient from a sample of rows (tokens): dx[J] = w_J dy[J] Wᵀ and 0 elsewhere, + (s dy Bᵀ) Aᵀ.
+ * @param inputs dy [N, out]; kernel W [in, out] ([out, in] if `transposed`); indices J, int32 [m], and weights w
+ *   [m] from `sampleRows`; loraA and loraDy as in `activationGrad`.
+ * @returns [N, in].
+ */
+export function sampledActivationGrad(inputs: SampledActivationGradInputs, transposed = false): Tensor2D {
+  const op = 'sampledActivationGrad';
+  const [, out] = matrix(op, 'dy', inputs.dy);
+  matrix(op, 'kernel', inputs.kernel, transposed ? [out] : [undefined, out]);
+  vector(op, 'indices', inputs.indices as Tensor1D, undefined, 'int32');
+  vector(op, 'weights', inputs.weights, inputs.indices.size);
+  checkAdapter(op, inputs);
+  return runKernel(SampledActivationGrad, inputs, {transposed});
+}

@@ -1,0 +1,76 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {ActivationGradient} from '../gradients/activation_gradient.ts';
+import type {TapeAttrs} from '../gradients/lora_mat_mul_grad.ts';
+import {registerGradients} from '../gradients/register.ts';
+import {type FusedActivation, LoRAMatMul} from '../kernels/kernel_names.ts';
+import {runKernel} from '../kernels/register.ts';
+import {matrix, vector} from './check.ts';
+
+export interface LoRAMatMulArgs {
+  /** x [..., in], rank ≥ 2; int32 and bool are cast to float32. */
+  x: tf.Tensor;
+  /** W [in, out]. */
+  kernel: tf.Tensor;
+  /** b [out]. */
+  bias?: tf.Tensor | undefined;
+  /** A [in, r]; with loraB or not at all. */
+  loraA?: tf.Tensor | undefined;
+  /** B [r, out]. */
+  loraB?: tf.Tensor | undefined;
+  /** s, what scales the adapter: alpha / r. Default 1. */
+  scale?: number;
+  /** Default 'linear'. */
+  activation?: FusedActivation;
+  /** How dx is computed in backward; absent = exactly. The object owns the derived state: one for each product. */
+  gradient?: ActivationGradient | undefined;
+}
+
+const ACTIVATIONS: Record<Exclude<FusedActivation, 'linear'>, (y: tf.Tensor) => tf.Tensor> = {
+  relu: tf.relu,
+  elu: tf.elu,
+};
+
+/**
+ * The product of a LoRA layer: y = activation(xW + s(xA)B + b), always exact; its gradient with respect to x may be
+ * approximated (arXiv 2502.01378). Gradients are lazy: nothing is computed for a frozen W, A, B, b or for an x that
+ * leads to no variable.
+ * @returns [..., out], float32.
+ * @throws Error for operands of the wrong rank, shape or dtype.
+ */
+export function loraMatMul(args: LoRAMatMulArgs): tf.Tensor {
+  const {kernel, bias, loraA, loraB, scale = 1, activation = 'linear', gradient} = args;
+  registerGradients();
+  const op = 'loraMatMul';
+  const [inputs, units] = matrix(op, 'kernel', kernel);
+  if (bias) vector(op, 'bias', bias, units);
+  if ((loraA === undefined) !== (loraB === undefined)) throw new Error(`${op}: loraA and loraB go together`);
+  if (loraA && loraB) {
+    const [, rank] = matrix(op, 'loraA', loraA, [inputs]);
+    matrix(op, 'loraB', loraB, [rank, units]);
+  }
+  if (args.x.dtype === 'complex64' || args.x.dtype === 'string') {
+    throw new Error(`${op}: x must be a float32, int32 or bool tensor, but its dtype is ${args.x.dtype}`);
+  }
+  if (args.x.rank < 2 || args.x.shape.at(-1) !== inputs) {
+    throw new Error(
+      `${op}: x must have shape [..., ${inputs}] and rank ≥ 2, but its shape is [${args.x.shape}]`,
+    );
+  }
+  return tf.tidy(() => {
+    const x = args.x.dtype === 'float32' ? args.x : tf.cast(args.x, 'float32');
+    const flat = x.rank === 2 ? x : tf.reshape(x, [-1, inputs]);
+    const operands = [flat, kernel, bias, loraA, loraB].filter((tensor) => tensor !== undefined);
+    // as stock tfjs does, the activation stays a node of its own on the tape: its gradient then saves what it needs
+    const fused = tf.engine().state.gradientDepth === 0 ? activation : 'linear';
+    let y: tf.Tensor = runKernel<tf.Tensor>(LoRAMatMul, operands, {
+      hasBias: bias !== undefined,
+      hasAdapter: loraA !== undefined,
+      scale,
+      activation: fused,
+      gradient,
+      frozenData: kernel instanceof tf.Variable && kernel.trainable ? undefined : kernel.dataId,
+    } satisfies TapeAttrs);
+    if (activation !== fused && activation !== 'linear') y = ACTIVATIONS[activation](y);
+    return x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), units]);
+  });
+}
