@@ -106,12 +106,12 @@ export function show(value: unknown): string {
 export function resolveConfig(options: Partial<CELoRAConfig> = {}, owner = 'CE-LoRA'): CELoRAConfig {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
-    const rule = RULES[name as keyof CELoRAConfig];
-    if (rule === undefined) {
+    if (!Object.hasOwn(RULES, name)) {
       throw new Error(
         `${owner}: unknown option ${name} (${show(value)}); options are ${CONFIG_KEYS.join(', ')}`,
       );
     }
+    const rule = RULES[name as keyof CELoRAConfig];
     if (!rule.test(value)) throw new Error(`${owner}: ${name} must be ${rule.wants}, but is ${show(value)}`);
   }
   return {...DEFAULT_CONFIG, ...Object.fromEntries(given)};
@@ -125,7 +125,8 @@ export function adapterScale({rank, alpha, rslora}: Pick<CELoRAConfig, 'rank' | 
 
 /**
  * k: how many of `out` columns are kept. Rounded to a multiple of 32 (fast on every GPU) where out ≥ 256, and to a
- * smaller power of two below, so that rounding changes keep by at most a sixteenth; at least 1, at most `out`.
+ * smaller power of two below, so that rounding changes keep by at most a sixteenth; at least one such multiple, at
+ * most `out`.
  */
 export function keptColumns(keep: number, out: number): number {
   if (keep >= 1) return out;
