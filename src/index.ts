@@ -1,6 +1,19 @@
 export {type Axis, type CELoRAConfig, DEFAULT_CONFIG, resolveConfig, type Score} from './config.ts';
 export {ActivationGradient, type ActivationGradientStats} from './gradients/activation_gradient.ts';
 export type {FusedActivation} from './kernels/kernel_names.ts';
+export {CELoRADense, type CELoRADenseArgs, celoraDense} from './layers/celora_dense.ts';
+export {type ApplyOptions, applyCELoRA, type CELoRAReport, type ConvertedLayer} from './model/convert.ts';
+export {type Cost, type CostReport, estimateCost, type LayerCost} from './model/cost.ts';
+export {freezeBase} from './model/freeze.ts';
+export {
+  type GradientHook,
+  type HookedProduct,
+  type HookOptions,
+  type HookStats,
+  registerCELoRAGradients,
+} from './model/hook.ts';
+export {mergeCELoRA, removeCELoRA, setAdapterEnabled} from './model/merge.ts';
+export type {Target} from './model/target.ts';
 export {
   activationGrad,
   approxActivationGrad,

@@ -9,7 +9,7 @@ import {
 } from '../ops/activation_grad.ts';
 import {factorize} from '../ops/factorize.ts';
 import {columnScores, sampleRows, selectColumns} from '../ops/select_columns.ts';
-import {randomStream} from './random_stream.ts';
+import {randomStream} from '../random.ts';
 
 /** What depends on the kernel's values alone. */
 interface Residual {

@@ -59,18 +59,22 @@ export function loraMatMul(args: LoRAMatMulArgs): tf.Tensor {
   return tf.tidy(() => {
     const x = args.x.dtype === 'float32' ? args.x : tf.cast(args.x, 'float32');
     const flat = x.rank === 2 ? x : tf.reshape(x, [-1, inputs]);
-    const operands = [flat, kernel, bias, loraA, loraB].filter((tensor) => tensor !== undefined);
-    // as stock tfjs does, the activation stays a node of its own on the tape: its gradient then saves what it needs
-    const fused = tf.engine().state.gradientDepth === 0 ? activation : 'linear';
-    let y: tf.Tensor = runKernel<tf.Tensor>(LoRAMatMul, operands, {
-      hasBias: bias !== undefined,
-      hasAdapter: loraA !== undefined,
-      scale,
-      activation: fused,
-      gradient,
-      frozenData: kernel instanceof tf.Variable && kernel.trainable ? undefined : kernel.dataId,
-    } satisfies TapeAttrs);
-    if (activation !== fused && activation !== 'linear') y = ACTIVATIONS[activation](y);
+    // as stock tfjs does: while a tape records, the activation and the bias before it are nodes of their own
+    const fuse = activation === 'linear' || tf.engine().state.gradientDepth === 0;
+    const fusedBias = fuse ? bias : undefined;
+    let y = runKernel<tf.Tensor>(
+      LoRAMatMul,
+      [flat, kernel, fusedBias, loraA, loraB].filter((tensor) => tensor !== undefined),
+      {
+        hasBias: fusedBias !== undefined,
+        hasAdapter: loraA !== undefined,
+        scale,
+        activation: fuse ? activation : 'linear',
+        gradient,
+        frozenData: kernel instanceof tf.Variable && kernel.trainable ? undefined : kernel.dataId,
+      } satisfies TapeAttrs,
+    );
+    if (!fuse) y = ACTIVATIONS[activation](bias ? tf.add(y, bias) : y);
     return x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), units]);
   });
 }

@@ -8,3 +8,10 @@ export function randomStream(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+/** A seed of its own for each name (FNV-1a), so that layers of one shape do not start from the same numbers. */
+export function seedFor(name: string, seed: number): number {
+  let hash = 0x811c9dc5 ^ seed;
+  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0)!, 0x01000193);
+  return hash >>> 0;
+}

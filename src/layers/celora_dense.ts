@@ -1,0 +1,308 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {adapterScale, type CELoRAConfig, CONFIG_KEYS, resolveConfig} from '../config.ts';
+import {ActivationGradient} from '../gradients/activation_gradient.ts';
+import {loraMatMul} from '../ops/lora_mat_mul.ts';
+import {randomStream, seedFor} from '../random.ts';
+import {
+  type DenseArgs,
+  type DenseSettings,
+  denseForward,
+  denseSettings,
+  serializeSettings,
+} from './dense_args.ts';
+
+/** The arguments of `tf.layers.dense`, the options of CE-LoRA, and two of the layer's own. */
+export interface CELoRADenseArgs extends DenseArgs, Partial<CELoRAConfig> {
+  /** Whether kernel and bias are trained too; they are frozen otherwise. Default false. */
+  trainBase?: boolean;
+  /** Whether the kernel already contains the adapter, as in a model saved while merged. Default false. */
+  merged?: boolean;
+}
+
+/**
+ * A Dense layer with a LoRA adapter whose activation gradient is approximated (CE-LoRA, arXiv 2502.01378):
+ *
+ *     y = activation(xW + s(xA)B + b),  x [..., in], W [in, units], A [in, rank], B [rank, units], s = alpha / rank
+ *
+ * The forward pass is exact. W and b are frozen unless `trainBase`; A starts uniform in ±1/√in and B at zero, so that
+ * a new adapter changes nothing. A fresh layer's W is random and frozen: load weights into it, or let `applyCELoRA`
+ * make the layer from a trained Dense; the first training step warns otherwise.
+ */
+export class CELoRADense extends tfl.layers.Layer {
+  /** @nocollapse */
+  static className = 'CELoRADense';
+  readonly units: number;
+  readonly config: CELoRAConfig;
+  readonly trainBase: boolean;
+  /** Whether the adapter takes part in the forward pass. Not saved. */
+  adapterEnabled = true;
+  private readonly settings: DenseSettings;
+  private kernel: tfl.LayerVariable | undefined;
+  private bias: tfl.LayerVariable | undefined;
+  private loraA: tfl.LayerVariable | undefined;
+  private loraB: tfl.LayerVariable | undefined;
+  /** dx of this layer's product, with its derived state and counters. */
+  readonly gradient: ActivationGradient;
+  private readonly dropoutSeed: () => number;
+  private isMerged: boolean;
+  /** The kernel before merging, and what identifies it after: unmerge gives it back bit for bit. */
+  private unmerged: {kernel: tf.Tensor; mergedData: object} | undefined;
+  /** The data of a random frozen kernel, until training has warned of it. */
+  private randomKernel: object | undefined;
+
+  constructor(args: CELoRADenseArgs) {
+    const {inputDim, batchSize} = args;
+    super(
+      inputDim != null && args.inputShape == null && args.batchInputShape == null
+        ? {...args, batchInputShape: [batchSize ?? null, inputDim]}
+        : args,
+    );
+    this.settings = denseSettings(args, this.name);
+    this.units = args.units;
+    const options = Object.entries(args).filter(([key]) => (CONFIG_KEYS as readonly string[]).includes(key));
+    this.config = resolveConfig(Object.fromEntries(options), `CELoRADense ${this.name}`);
+    this.trainBase = args.trainBase ?? false;
+    this.isMerged = args.merged ?? false;
+    this.supportsMasking = true;
+    this.inputSpec = [{minNDim: 2}];
+    this.gradient = new ActivationGradient({...this.config, seed: seedFor(this.name, this.config.seed)});
+    this.dropoutSeed = randomStream(seedFor(`${this.name}/dropout`, this.config.seed));
+  }
+
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
+    const inputs = oneShape(inputShape).at(-1);
+    if (inputs == null) {
+      throw new Error(`CELoRADense ${this.name}: the last dimension of the input must be known, but is null`);
+    }
+    const {settings} = this;
+    if (this.kernel === undefined) {
+      this.addAdapter('lora_', inputs);
+      this.kernel = this.addWeight(
+        'kernel',
+        [inputs, this.units],
+        undefined,
+        settings.kernelInitializer,
+        settings.kernelRegularizer,
+        this.trainBase,
+        settings.kernelConstraint,
+      );
+      if (settings.useBias) {
+        this.bias = this.addWeight(
+          'bias',
+          [this.units],
+          undefined,
+          settings.biasInitializer,
+          settings.biasRegularizer,
+          this.trainBase,
+          settings.biasConstraint,
+        );
+      }
+      if (!this.trainBase) this.randomKernel = this.kernel.read().dataId;
+    }
+    this.finishBuild(inputs);
+  }
+
+  /**
+   * Builds the layer around a Dense's own variables instead of new ones; they are shared, not copied.
+   * @param kernel [in, units]. Its name decides the adapter's: `…/kernel` gives `…/lora_a` and `…/lora_b`.
+   * @param bias [units], or none.
+   */
+  adopt(kernel: tfl.LayerVariable, bias?: tfl.LayerVariable): void {
+    if (this.built) throw new Error(`CELoRADense ${this.name}: adopt works on a layer that is not built yet`);
+    const inputs = kernel.shape[0]!;
+    this.addAdapter(`${kernel.originalName.replace(/[^/]*$/, '')}lora_`, inputs);
+    const base = bias ? [kernel, bias] : [kernel];
+    for (const variable of base) variable.trainable = this.trainBase;
+    if (this.trainBase) this.trainableWeights = [...this.trainableWeights, ...base];
+    else this.nonTrainableWeights = base;
+    this.kernel = kernel;
+    this.bias = bias;
+    this.finishBuild(inputs);
+  }
+
+  private addAdapter(prefix: string, inputs: number): void {
+    const {rank, seed} = this.config;
+    if (rank === 0) return;
+    const bound = 1 / Math.sqrt(inputs);
+    const uniform = tfl.initializers.randomUniform({
+      minval: -bound,
+      maxval: bound,
+      seed: seedFor(`${this.name}/lora_a`, seed) + 1, // tfjs takes 0 for "no seed"
+    });
+    const zeros = tfl.initializers.zeros();
+    this.loraA = this.addWeight(`${prefix}a`, [inputs, rank], undefined, uniform);
+    this.loraB = this.addWeight(`${prefix}b`, [rank, this.units], undefined, zeros);
+  }
+
+  private finishBuild(inputs: number): void {
+    const kernel = this.kernel!;
+    // a wrapper such as TimeDistributed disposes the variables of its layer, not the layer
+    kernel.dispose = () => {
+      this.release();
+      kernel.dispose();
+    };
+    this.inputSpec = [{minNDim: 2, axes: {[-1]: inputs}}];
+    this.built = true;
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: {[key: string]: unknown}): tf.Tensor {
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs);
+      const x = Array.isArray(inputs) ? inputs[0]! : inputs;
+      const training = kwargs.training === true;
+      if (training) this.warnIfRandom();
+      const kernel = this.kernel!.read();
+      const bias = this.bias?.read();
+      const adapted = this.adapterEnabled && !this.isMerged;
+      const loraA = adapted ? this.loraA?.read() : undefined;
+      const loraB = adapted ? this.loraB?.read() : undefined;
+      const scale = adapterScale(this.config);
+      const {gradient, settings} = this;
+      if (training && loraA && loraB && this.config.loraDropout > 0) {
+        // the base sees x, the adapter sees what dropout left of it: two products
+        const dropped = tf.dropout(
+          tf.cast(x, 'float32'),
+          this.config.loraDropout,
+          undefined,
+          this.dropoutSeed(),
+        );
+        const branch = tf.mul(project(project(dropped, loraA), loraB), scale);
+        return settings.activate(tf.add(loraMatMul({x, kernel, bias, gradient}), branch));
+      }
+      return denseForward(settings, {x, kernel, bias, loraA, loraB, scale, gradient});
+    });
+  }
+
+  private warnIfRandom(): void {
+    const fresh = this.randomKernel === this.kernel?.read().dataId;
+    if (fresh && this.randomKernel !== undefined) {
+      console.warn(
+        `CELoRADense ${this.name} is being trained on a random, frozen kernel: load weights first, ` +
+          'make it from a trained Dense with applyCELoRA, or set trainBase',
+      );
+    }
+    this.randomKernel = undefined;
+  }
+
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    return [...oneShape(inputShape).slice(0, -1), this.units];
+  }
+
+  /**
+   * Sets all weights ([lora_a, lora_b, kernel, bias] as `getWeights` returns them), or, given as many tensors as a
+   * Dense has, kernel and bias alone.
+   */
+  override setWeights(weights: tf.Tensor[]): void {
+    const base = [this.kernel, this.bias].filter((variable) => variable !== undefined);
+    if (this.loraA === undefined || weights.length !== base.length) {
+      super.setWeights(weights);
+      return;
+    }
+    const given = new Map(base.map((variable, i) => [variable, weights[i]!]));
+    super.setWeights(this.weights.map((variable) => given.get(variable) ?? variable.read()));
+  }
+
+  /** What the adapter adds to the kernel, s·AB [in, units]; zeros without adapter. The caller disposes it. */
+  deltaWeight(): tf.Tensor2D {
+    if (!this.loraA || !this.loraB) return tf.zeros([this.inputs, this.units]);
+    const [a, b] = [this.loraA.read(), this.loraB.read()];
+    return tf.tidy(() => tf.mul(tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D), adapterScale(this.config)));
+  }
+
+  /** Whether the kernel contains the adapter now. */
+  get merged(): boolean {
+    return this.isMerged;
+  }
+
+  /**
+   * Adds the adapter into the kernel, W ← W + s·AB, which makes the layer as cheap as a Dense; a second call does
+   * nothing. The kernel before is kept until `unmerge` or `dispose`, since subtracting would not restore its bits.
+   */
+  merge(): void {
+    if (this.isMerged) return;
+    const kernel = tf.keep(tf.clone(this.variable()));
+    this.addToKernel(1);
+    this.unmerged = {kernel, mergedData: this.variable().dataId};
+    this.isMerged = true;
+  }
+
+  /** Undoes `merge`: bit for bit, or by subtraction if the merged kernel was loaded or changed since. */
+  unmerge(): void {
+    if (!this.isMerged) return;
+    if (this.unmerged?.mergedData === this.variable().dataId) this.variable().assign(this.unmerged.kernel);
+    else this.addToKernel(-1);
+    this.forgetUnmerged();
+    this.isMerged = false;
+  }
+
+  private addToKernel(sign: 1 | -1): void {
+    const variable = this.variable();
+    tf.tidy(() => {
+      const delta = this.deltaWeight();
+      variable.assign(sign > 0 ? tf.add(variable, delta) : tf.sub(variable, delta));
+    });
+  }
+
+  /** The kernel past LayerVariable.write, whose constraint must not clip a frozen kernel. */
+  private variable(): tf.Variable {
+    return this.baseVariables().kernel.read() as tf.Variable;
+  }
+
+  private forgetUnmerged(): void {
+    this.unmerged?.kernel.dispose();
+    this.unmerged = undefined;
+  }
+
+  /** Kernel and bias, as they are shared with the Dense that the layer was made from. */
+  baseVariables(): {kernel: tfl.LayerVariable; bias: tfl.LayerVariable | undefined} {
+    if (!this.kernel) throw new Error(`CELoRADense ${this.name}: the layer is not built yet`);
+    return {kernel: this.kernel, bias: this.bias};
+  }
+
+  /** The size of the last dimension of x. */
+  get inputs(): number {
+    return this.baseVariables().kernel.shape[0]!;
+  }
+
+  /** Frees the adapter alone, when a stock Dense takes over kernel and bias. */
+  discardAdapter(): void {
+    this.loraA?.dispose();
+    this.loraB?.dispose();
+  }
+
+  /** Frees what is derived from the weights, and leaves the weights. */
+  release(): void {
+    Reflect.deleteProperty(this.kernel ?? {}, 'dispose');
+    this.gradient.dispose();
+    this.forgetUnmerged();
+  }
+
+  /** The configuration of a stock Dense of the same name, shape and activation. */
+  denseConfig(): tf.serialization.ConfigDict {
+    return {...super.getConfig(), ...serializeSettings(this.settings)};
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return {...this.denseConfig(), ...this.config, trainBase: this.trainBase, merged: this.isMerged};
+  }
+}
+
+function oneShape(shape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+  return (Array.isArray(shape[0]) ? shape[0] : shape) as tfl.Shape;
+}
+
+/** x [..., in] times a matrix, on the tape. */
+function project(x: tf.Tensor, matrix: tf.Tensor): tf.Tensor {
+  return loraMatMul({x, kernel: matrix});
+}
+
+tf.serialization.registerClass(CELoRADense);
+
+/**
+ * A {@link CELoRADense} layer, as `tf.layers.dense` makes a Dense.
+ * @throws Error naming the argument and its value.
+ */
+export function celoraDense(args: CELoRADenseArgs): CELoRADense {
+  return new CELoRADense(args);
+}

@@ -1,0 +1,84 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {show} from '../config.ts';
+import {type LoRAMatMulArgs, loraMatMul} from '../ops/lora_mat_mul.ts';
+import {
+  type Constraint,
+  constraint,
+  type Initializer,
+  initializer,
+  type Regularizer,
+  regularizer,
+  serialize,
+} from './identifiers.ts';
+
+export type DenseArgs = Parameters<typeof tfl.layers.dense>[0];
+
+/** The arguments of `tf.layers.dense` beyond those of every layer, each identifier resolved to what it stands for. */
+export interface DenseSettings {
+  units: number;
+  useBias: boolean;
+  /** tfjs's name of the activation, such as 'relu'. */
+  activation: string;
+  activate: (y: tf.Tensor) => tf.Tensor;
+  kernelInitializer: Initializer;
+  biasInitializer: Initializer;
+  kernelRegularizer: Regularizer | undefined;
+  biasRegularizer: Regularizer | undefined;
+  kernelConstraint: Constraint | undefined;
+  biasConstraint: Constraint | undefined;
+}
+
+/** @throws Error naming the layer, the argument and its value. */
+export function denseSettings(args: DenseArgs, layerName: string): DenseSettings {
+  if (!Number.isInteger(args.units) || args.units < 1) {
+    throw new Error(`CELoRADense ${layerName}: units must be an integer ≥ 1, but is ${show(args.units)}`);
+  }
+  // named, so that tfjs's counter of automatic names stays as it is
+  const activation = tfl.layers.activation({
+    activation: args.activation ?? 'linear',
+    name: `${layerName}_activation`,
+  });
+  const name = activation.getConfig().activation as string;
+  return {
+    units: args.units,
+    useBias: args.useBias ?? true,
+    activation: name,
+    activate: (y) => (name === 'linear' ? y : (activation.call(y, {}) as tf.Tensor)),
+    kernelInitializer: initializer(args.kernelInitializer) ?? tfl.initializers.glorotNormal({}),
+    biasInitializer: initializer(args.biasInitializer) ?? tfl.initializers.zeros(),
+    kernelRegularizer: regularizer(args.kernelRegularizer),
+    biasRegularizer: regularizer(args.biasRegularizer),
+    kernelConstraint: constraint(args.kernelConstraint),
+    biasConstraint: constraint(args.biasConstraint),
+  };
+}
+
+/** The inverse of `denseSettings`: what a stock Dense's getConfig has beyond that of every layer. */
+export function serializeSettings(settings: DenseSettings): tf.serialization.ConfigDict {
+  const {units, useBias, activation} = settings;
+  return {
+    units,
+    activation,
+    useBias,
+    kernelInitializer: serialize(settings.kernelInitializer),
+    biasInitializer: serialize(settings.biasInitializer),
+    kernelRegularizer: serialize(settings.kernelRegularizer),
+    biasRegularizer: serialize(settings.biasRegularizer),
+    kernelConstraint: serialize(settings.kernelConstraint),
+    biasConstraint: serialize(settings.biasConstraint),
+  };
+}
+
+/** The forward pass of a Dense with these settings, in stock tfjs's order of operations, hence with its bits. */
+export function denseForward(
+  settings: DenseSettings,
+  {bias, ...operands}: Omit<LoRAMatMulArgs, 'activation'>,
+): tf.Tensor {
+  const {activation} = settings;
+  if (activation === 'linear' || activation === 'relu' || activation === 'elu') {
+    return loraMatMul({...operands, bias, activation});
+  }
+  const y = loraMatMul(operands);
+  return settings.activate(bias ? tf.add(y, bias) : y);
+}

@@ -1,0 +1,195 @@
+import type {LayersModel} from '@tensorflow/tfjs-layers';
+import {type CELoRAConfig, keptColumns, resolveConfig, show} from '../config.ts';
+import {CELoRADense} from '../layers/celora_dense.ts';
+import {freezeBase, rememberTrainable, type TrainableFlags} from './freeze.ts';
+import {denseVariables, type Layer, layerTree} from './layer_tree.ts';
+import {denseAround, replaceLayer} from './replace_layer.ts';
+import {formatTable} from './table.ts';
+import {checkTarget, matches, type Target} from './target.ts';
+
+/** Options of {@link applyCELoRA}: those of CE-LoRA, for every layer converted, and these. */
+export interface ApplyOptions extends Partial<CELoRAConfig> {
+  /** Which Dense layers get an adapter. Default 'all-dense'. */
+  target?: Target;
+  /** Other options for some of them; where several match, the later wins. */
+  overrides?: readonly ({target: Target} & Partial<CELoRAConfig>)[];
+  /** Whether layers without adapter are frozen, BatchNormalization's statistics included. Default true. */
+  freezeRest?: boolean;
+}
+
+export interface ConvertedLayer {
+  name: string;
+  inputs: number;
+  units: number;
+  config: CELoRAConfig;
+  /** Columns of dy kept of `units`; `units` where the gradient is exact or rows are sampled instead. */
+  keptColumns: number;
+  /** Trainable numbers of the adapter: rank · (inputs + units). */
+  adapterParams: number;
+}
+
+export interface CELoRAReport {
+  layers: ConvertedLayer[];
+  trainableParams: number;
+  totalParams: number;
+  /** The model had been compiled: that is void now, and it must be compiled again before training. */
+  recompile: boolean;
+  /** As a table. */
+  toString(): string;
+}
+
+interface Conversion {
+  flags: TrainableFlags;
+  /** The Dense layers that were replaced, to be put back as the same objects. */
+  originals: Map<CELoRADense, Layer>;
+}
+
+const conversions = new WeakMap<LayersModel, Conversion>();
+
+function optionsFor(layer: Layer, options: ApplyOptions): CELoRAConfig {
+  const pick = (from: object) =>
+    Object.fromEntries(Object.entries(from).filter(([key]) => key !== 'target')) as Partial<CELoRAConfig>;
+  const {target: _, overrides = [], freezeRest: __, ...base} = options;
+  const chosen = overrides.filter((override) => matches(override.target, layer)).map(pick);
+  return resolveConfig(Object.assign({}, base, ...chosen), `applyCELoRA, layer ${layer.name}`);
+}
+
+function check(options: ApplyOptions): void {
+  const {target = 'all-dense', overrides = [], freezeRest = true, ...config} = options;
+  checkTarget('target', target);
+  if (typeof freezeRest !== 'boolean') {
+    throw new Error(`applyCELoRA: freezeRest must be a boolean, but is ${show(freezeRest)}`);
+  }
+  if (!Array.isArray(overrides))
+    throw new Error(`applyCELoRA: overrides must be a list, but is ${show(overrides)}`);
+  for (const {target: one, ...override} of overrides) {
+    checkTarget('overrides target', one);
+    resolveConfig(override, 'applyCELoRA overrides');
+  }
+  resolveConfig(config, 'applyCELoRA');
+}
+
+/**
+ * Gives Dense layers of a model LoRA adapters with approximated gradients, in place: the model stays the same object,
+ * the layers are exchanged inside its graph and share the variables of the old ones. Works for sequential and
+ * functional models, nested models, shared layers, Dense inside TimeDistributed, and beside any other layers. Outputs
+ * stay the same until training. A compiled model must be compiled again, and refuses to train until it is.
+ * @returns What was converted.
+ * @throws Error for an invalid option, or if no Dense layer matches (it lists those there are); the model is then as
+ *   it was.
+ */
+export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CELoRAReport {
+  check(options);
+  const dense = layerTree(model).leaves.filter((layer) => layer.getClassName() === 'Dense');
+  const chosen = dense.filter((layer) => matches(options.target ?? 'all-dense', layer));
+  if (chosen.length === 0) {
+    const names = dense.map((layer) => layer.name).join(', ') || 'none';
+    throw new Error(
+      `applyCELoRA: target ${show(options.target ?? 'all-dense')} matches no Dense layer; there are: ${names}`,
+    );
+  }
+  const flags = rememberTrainable(model);
+  const made: [Layer, CELoRADense][] = [];
+  try {
+    for (const layer of chosen) made.push([layer, convertLayer(layer, optionsFor(layer, options))]);
+  } catch (error) {
+    for (const [, layer] of made) layer.discardAdapter();
+    flags.restore();
+    throw error;
+  }
+  const conversion = conversions.get(model) ?? {flags, originals: new Map()};
+  conversions.set(model, conversion);
+  for (const [from, to] of made) {
+    replaceLayer(model, from, to);
+    conversion.originals.set(to, from);
+  }
+  if (options.freezeRest ?? true) freezeBase(model);
+  return report(
+    model,
+    made.map(([, layer]) => layer),
+    voidCompile(model),
+  );
+}
+
+function convertLayer(layer: Layer, config: CELoRAConfig): CELoRADense {
+  const {kernel, bias} = denseVariables(layer);
+  const converted = new CELoRADense({
+    ...(layer.getConfig() as {units: number}),
+    ...config,
+    trainable: true,
+    name: layer.name,
+  });
+  converted.adopt(kernel, bias);
+  return converted;
+}
+
+/** An optimizer compiled for the old set of trainable weights would train the frozen base, and silently. */
+function voidCompile(model: LayersModel): boolean {
+  if (model.optimizer == null) return false;
+  model.optimizer = null as unknown as typeof model.optimizer;
+  return true;
+}
+
+function report(model: LayersModel, converted: CELoRADense[], recompile: boolean): CELoRAReport {
+  const layers = converted.map(
+    ({name, units, config, inputs}): ConvertedLayer => ({
+      name,
+      inputs,
+      units,
+      config,
+      keptColumns: config.axis === 'columns' ? keptColumns(config.keep, units) : units,
+      adapterParams: config.rank * (inputs + units),
+    }),
+  );
+  const count = (weights: {shape: (number | null)[]}[]) =>
+    weights.reduce((sum, {shape}) => sum + shape.reduce<number>((size, n) => size * (n ?? 1), 1), 0);
+  const trainableParams = count(model.trainableWeights);
+  const totalParams = count(model.weights);
+  return {
+    layers,
+    trainableParams,
+    totalParams,
+    recompile,
+    toString: () =>
+      [
+        formatTable([
+          ['layer', 'in', 'out', 'rank', 'keep', 'kept', 'adapter'],
+          ...layers.map((l) => [
+            l.name,
+            l.inputs,
+            l.units,
+            l.config.rank,
+            l.config.keep,
+            l.keptColumns,
+            l.adapterParams,
+          ]),
+        ]),
+        `trainable ${trainableParams.toLocaleString('en-US')} of ${totalParams.toLocaleString('en-US')} parameters`,
+        ...(recompile ? ['the model was compiled before: compile it again'] : []),
+      ].join('\n'),
+  };
+}
+
+/** The CELoRADense layers of a model; an error where there is none. */
+export function adaptedLayers(model: LayersModel, caller: string): CELoRADense[] {
+  const found = layerTree(model).leaves.filter((layer) => layer instanceof CELoRADense);
+  if (found.length === 0) throw new Error(`${caller}: model ${model.name} has no CELoRADense layer`);
+  return found;
+}
+
+/** Puts stock Dense layers back, the same objects where they are known, and the trainable flags as they were. */
+export function restoreDense(model: LayersModel, layers: CELoRADense[]): void {
+  const conversion = conversions.get(model);
+  for (const layer of layers) {
+    const {kernel, bias} = layer.baseVariables();
+    const original = conversion?.originals.get(layer) ?? denseAround(layer.denseConfig(), kernel, bias);
+    replaceLayer(model, layer, original);
+    layer.release();
+    layer.discardAdapter();
+    kernel.trainable = true;
+    if (bias) bias.trainable = true;
+  }
+  conversion?.flags.restore();
+  conversions.delete(model);
+  voidCompile(model);
+}

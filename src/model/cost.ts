@@ -1,0 +1,100 @@
+import type {LayersModel} from '@tensorflow/tfjs-layers';
+import {keptColumns, show} from '../config.ts';
+import {CELoRADense} from '../layers/celora_dense.ts';
+import {denseVariables, type Layer, layerTree} from './layer_tree.ts';
+import {formatTable} from './table.ts';
+
+/** Multiply-adds of one step. */
+export interface Cost {
+  forward: number;
+  backward: number;
+}
+
+export interface LayerCost {
+  name: string;
+  /** Everything trained: dx and dW beside the forward product. */
+  full: Cost;
+  /** LoRA of the same rank with an exact dx; the frozen Dense's for a layer without adapter. */
+  exactLoRA: Cost;
+  /** As configured. */
+  configured: Cost;
+}
+
+export interface CostReport {
+  layers: LayerCost[];
+  total: Omit<LayerCost, 'name'>;
+  /** Exact LoRA's multiply-adds over the configured ones: no kernel makes the step faster than this by approximating. */
+  ceiling: number;
+  /** As a table, in millions of multiply-adds. */
+  toString(): string;
+}
+
+function layerCost(layer: Layer, tokens: number): LayerCost {
+  const {kernel} = denseVariables(layer);
+  const [inputs, units] = kernel.shape as [number, number];
+  // a layer used in several places is computed in each
+  const rows = tokens * Math.max(1, layer.inboundNodes.length);
+  const product = rows * inputs * units;
+  const full = {forward: product, backward: 2 * product};
+  if (!(layer instanceof CELoRADense)) {
+    const frozen = {forward: product, backward: layer.trainable ? 2 * product : product};
+    return {name: layer.name, full, exactLoRA: frozen, configured: frozen};
+  }
+  const {rank, keep, axis, frozenRank, minSize, exactSteps: _} = layer.config;
+  const low = (r: number) => rows * r * (inputs + units);
+  // forward (xA)B; backward dyBᵀ and ·Aᵀ for dx, xᵀ· and xA, (xA)ᵀdy for the adapter
+  const adapter = {forward: low(rank), backward: rank === 0 ? 0 : 2 * low(rank) + rows * rank * inputs};
+  const kept =
+    axis === 'rows' ? Math.max(1, Math.round(keep * rows)) / rows : keptColumns(keep, units) / units;
+  const exact = kept >= 1 || product < minSize;
+  const frozen = exact || axis === 'rows' ? 0 : low(Math.min(frozenRank, inputs, units));
+  const dx = exact ? product : kept * product + frozen;
+  const forward = product + adapter.forward;
+  return {
+    name: layer.name,
+    full,
+    exactLoRA: {forward, backward: product + adapter.backward},
+    configured: {forward, backward: dx + adapter.backward},
+  };
+}
+
+/**
+ * Multiply-adds of one training step in the model's Dense layers: for full fine-tuning, for exact LoRA, and as
+ * configured. A dx is counted for every layer, also for a first one whose input needs none; selections (once every
+ * refreshEvery passes) and what is not a Dense are not counted.
+ * @param model With or without CELoRADense layers.
+ * @param tokens Rows that each Dense layer sees in a step: batch, or batch · sequence.
+ * @throws Error if tokens is no positive number, or if the model has no built Dense layer.
+ */
+export function estimateCost(model: LayersModel, tokens: number): CostReport {
+  if (typeof tokens !== 'number' || !(tokens > 0) || !Number.isFinite(tokens)) {
+    throw new Error(`estimateCost: tokens must be a number > 0, but is ${show(tokens)}`);
+  }
+  const dense = layerTree(model).leaves.filter(
+    (layer) => layer instanceof CELoRADense || layer.getClassName() === 'Dense',
+  );
+  if (dense.length === 0) throw new Error(`estimateCost: model ${model.name} has no Dense layer`);
+  const layers = dense.map((layer) => layerCost(layer, tokens));
+  const sum = (key: 'full' | 'exactLoRA' | 'configured'): Cost => ({
+    forward: layers.reduce((total, layer) => total + layer[key].forward, 0),
+    backward: layers.reduce((total, layer) => total + layer[key].backward, 0),
+  });
+  const total = {full: sum('full'), exactLoRA: sum('exactLoRA'), configured: sum('configured')};
+  const both = ({forward, backward}: Cost) => forward + backward;
+  const millions = (macs: number) => Math.round(macs / 1e6);
+  const row = (name: string, {full, exactLoRA, configured}: Omit<LayerCost, 'name'>) => [
+    name,
+    ...[full, exactLoRA, configured].flatMap((cost) => [millions(cost.forward), millions(cost.backward)]),
+  ];
+  return {
+    layers,
+    total,
+    ceiling: both(total.exactLoRA) / both(total.configured),
+    toString: () =>
+      formatTable([
+        ['M multiply-adds', 'full fwd', 'bwd', 'exact LoRA fwd', 'bwd', 'CE-LoRA fwd', 'bwd'],
+        ...layers.map((layer) => row(layer.name, layer)),
+        row('total', total),
+      ]),
+  };
+}

@@ -1,0 +1,40 @@
+import type {LayersModel} from '@tensorflow/tfjs-layers';
+import {show} from '../config.ts';
+import {adaptedLayers, restoreDense} from './convert.ts';
+
+/**
+ * Adds every adapter into its kernel and puts stock Dense layers back in place, with the trainable flags as they were
+ * before `applyCELoRA`: the model saves and loads without this package. Compile it again before training.
+ * @throws Error if the model has no CELoRADense layer.
+ */
+export function mergeCELoRA(model: LayersModel): void {
+  const layers = adaptedLayers(model, 'mergeCELoRA');
+  for (const layer of layers) layer.merge();
+  restoreDense(model, layers);
+}
+
+/**
+ * Drops every adapter and puts stock Dense layers back in place, their kernels as they were bit for bit.
+ * @throws Error if the model has no CELoRADense layer.
+ */
+export function removeCELoRA(model: LayersModel): void {
+  const layers = adaptedLayers(model, 'removeCELoRA');
+  for (const layer of layers) layer.unmerge();
+  restoreDense(model, layers);
+}
+
+/**
+ * Switches every adapter on or off; off, the model computes what its base does.
+ * @throws Error if the model has no CELoRADense layer, or if an adapter to be switched off is merged.
+ */
+export function setAdapterEnabled(model: LayersModel, enabled: boolean): void {
+  if (typeof enabled !== 'boolean') {
+    throw new Error(`setAdapterEnabled: enabled must be a boolean, but is ${show(enabled)}`);
+  }
+  const layers = adaptedLayers(model, 'setAdapterEnabled');
+  const merged = layers.find((layer) => layer.merged);
+  if (merged && !enabled) {
+    throw new Error(`setAdapterEnabled: the adapter of ${merged.name} is merged; call its unmerge() first`);
+  }
+  for (const layer of layers) layer.adapterEnabled = enabled;
+}
