@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {type CELoRAConfig, keptColumns, resolveConfig} from '../config.ts';
+import {type CELoRAConfig, resolveConfig} from '../config.ts';
 import type {AdapterTerm} from '../kernels/kernel_names.ts';
 import {
   activationGrad,
@@ -10,6 +10,7 @@ import {
 import {factorize} from '../ops/factorize.ts';
 import {columnScores, sampleRows, selectColumns} from '../ops/select_columns.ts';
 import {randomStream} from '../random.ts';
+import {type Plan, planActivationGrad} from './plan.ts';
 
 /** What depends on the kernel's values alone. */
 interface Residual {
@@ -96,34 +97,26 @@ export class ActivationGradient {
     frozenData: object | undefined,
     adapter: AdapterTerm = {},
   ): tf.Tensor2D {
-    const {axis, exactSteps, keep, minSize} = this.config;
     const [rows, out] = dy.shape;
-    const product = rows * kernel.size;
-    this.counts.multiplyAdds += product;
+    const exactAdds = rows * kernel.size;
+    const plan = planActivationGrad(this.config, rows, kernel.size / out, out, frozenData !== undefined);
+    this.counts.multiplyAdds += exactAdds;
     this.counts.backwardPasses++;
-    const total = axis === 'rows' ? rows : out;
-    const kept = axis === 'rows' ? Math.max(1, Math.round(keep * rows)) : keptColumns(keep, out);
-    if (this.exact || kept >= total || product < minSize || this.counts.backwardPasses <= exactSteps) {
+    if (this.exact || plan.exact || this.counts.backwardPasses <= this.config.exactSteps) {
       this.counts.exactPasses++;
       return activationGrad({dy, kernel, ...adapter}, this.transposed);
     }
-    this.counts.kept = kept;
-    const dx =
-      axis === 'rows'
-        ? sampledActivationGrad(
-            {dy, kernel, ...sampleRows(dy, kept, this.random()), ...adapter},
-            this.transposed,
-          )
-        : this.fromColumns(dy, kernel, kept, frozenData, adapter);
-    const lowRank = rows * (kernel.size / out + out) * (this.residual?.frozenA?.shape[1] ?? 0);
-    this.counts.savedMultiplyAdds += product * (1 - kept / total) - lowRank;
-    return dx;
+    this.counts.kept = plan.kept;
+    this.counts.savedMultiplyAdds += exactAdds - plan.multiplyAdds;
+    if (this.config.axis === 'columns') return this.fromColumns(dy, kernel, plan, frozenData, adapter);
+    const sample = sampleRows(dy, plan.kept, this.random());
+    return sampledActivationGrad({dy, kernel, ...sample, ...adapter}, this.transposed);
   }
 
   private fromColumns(
     dy: tf.Tensor2D,
     kernel: tf.Tensor,
-    k: number,
+    plan: Plan,
     frozenData: object | undefined,
     adapter: AdapterTerm,
   ): tf.Tensor2D {
@@ -135,7 +128,7 @@ export class ActivationGradient {
     }
     const frozen = frozenData !== undefined;
     const age = this.counts.backwardPasses - (this.selection?.madeAt ?? Number.NEGATIVE_INFINITY);
-    if (age >= this.config.refreshEvery) this.select(dy, kernel, k, frozen);
+    if (age >= this.config.refreshEvery) this.select(dy, kernel, plan, frozen);
     const {indices, packed} = this.selection!;
     const {frozenA, frozenB} = this.residual!;
     const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
@@ -143,16 +136,16 @@ export class ActivationGradient {
     return approxActivationGrad({dy, indices, packed: columns, ...factors, ...adapter});
   }
 
-  private select(dy: tf.Tensor2D, kernel: tf.Tensor, k: number, frozen: boolean): void {
+  private select(dy: tf.Tensor2D, kernel: tf.Tensor, plan: Plan, frozen: boolean): void {
     if (!frozen || !this.residual) {
       disposeAll(this.residual);
-      this.residual = keepAll(() => this.factor(kernel, frozen ? this.config.frozenRank : 0));
+      this.residual = keepAll(() => this.factor(kernel, plan.frozenRank));
     }
     const {norms, frozenA, frozenB} = this.residual;
     disposeAll(this.selection);
     this.selection = {
       ...keepAll(() => {
-        const indices = selectColumns(columnScores(dy, norms, this.config.score), k);
+        const indices = selectColumns(columnScores(dy, norms, this.config.score), plan.kept);
         if (!frozen) return {indices};
         const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
         return {indices, packed: packColumns({kernel, indices, ...factors}, this.transposed)};
@@ -162,9 +155,8 @@ export class ActivationGradient {
     this.counts.refreshes++;
   }
 
-  private factor(kernel: tf.Tensor, frozenRank: number): Residual {
+  private factor(kernel: tf.Tensor, rank: number): Residual {
     const w = this.transposed ? tf.transpose(kernel) : kernel;
-    const rank = Math.min(frozenRank, ...w.shape);
     if (rank === 0) return {norms: tf.norm(w, 'euclidean', 0)};
     const factors = factorize(w, rank, {seed: this.config.seed});
     const residual = tf.sub(w, tf.matMul(factors.frozenA, factors.frozenB));

@@ -1,5 +1,6 @@
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {type CELoRAConfig, keptColumns, resolveConfig, show} from '../config.ts';
+import {type CELoRAConfig, resolveConfig, show} from '../config.ts';
+import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {freezeBase, rememberTrainable, type TrainableFlags} from './freeze.ts';
 import {denseVariables, type Layer, layerTree} from './layer_tree.ts';
@@ -137,7 +138,11 @@ function report(model: LayersModel, converted: CELoRADense[], recompile: boolean
       inputs,
       units,
       config,
-      keptColumns: config.axis === 'columns' ? keptColumns(config.keep, units) : units,
+      // the rows of a step are not known yet; only minSize depends on them
+      keptColumns:
+        config.axis === 'rows'
+          ? units
+          : planActivationGrad({...config, minSize: 0}, 1, inputs, units, true).kept,
       adapterParams: config.rank * (inputs + units),
     }),
   );

@@ -1,5 +1,6 @@
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {keptColumns, show} from '../config.ts';
+import {show} from '../config.ts';
+import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {denseVariables, type Layer, layerTree} from './layer_tree.ts';
 import {formatTable} from './table.ts';
@@ -30,31 +31,30 @@ export interface CostReport {
 }
 
 function layerCost(layer: Layer, tokens: number): LayerCost {
-  const {kernel} = denseVariables(layer);
+  const adapted = layer instanceof CELoRADense;
+  const {kernel} = adapted ? layer.baseVariables() : denseVariables(layer);
   const [inputs, units] = kernel.shape as [number, number];
   // a layer used in several places is computed in each
   const rows = tokens * Math.max(1, layer.inboundNodes.length);
   const product = rows * inputs * units;
   const full = {forward: product, backward: 2 * product};
-  if (!(layer instanceof CELoRADense)) {
+  if (!adapted) {
     const frozen = {forward: product, backward: layer.trainable ? 2 * product : product};
     return {name: layer.name, full, exactLoRA: frozen, configured: frozen};
   }
-  const {rank, keep, axis, frozenRank, minSize, exactSteps: _} = layer.config;
+  const {config, trainBase} = layer;
+  const {rank} = config;
+  const kernelGrad = trainBase ? product : 0;
   const low = (r: number) => rows * r * (inputs + units);
   // forward (xA)B; backward dyBᵀ and ·Aᵀ for dx, xᵀ· and xA, (xA)ᵀdy for the adapter
   const adapter = {forward: low(rank), backward: rank === 0 ? 0 : 2 * low(rank) + rows * rank * inputs};
-  const kept =
-    axis === 'rows' ? Math.max(1, Math.round(keep * rows)) / rows : keptColumns(keep, units) / units;
-  const exact = kept >= 1 || product < minSize;
-  const frozen = exact || axis === 'rows' ? 0 : low(Math.min(frozenRank, inputs, units));
-  const dx = exact ? product : kept * product + frozen;
+  const dx = planActivationGrad(config, rows, inputs, units, !trainBase).multiplyAdds;
   const forward = product + adapter.forward;
   return {
     name: layer.name,
     full,
-    exactLoRA: {forward, backward: product + adapter.backward},
-    configured: {forward, backward: dx + adapter.backward},
+    exactLoRA: {forward, backward: product + kernelGrad + adapter.backward},
+    configured: {forward, backward: dx + kernelGrad + adapter.backward},
   };
 }
 
