@@ -1,0 +1,138 @@
+import {parseArgs} from 'node:util';
+import {type CELoRAConfig, resolveConfig, type Target} from '../../src/index.ts';
+import {UserError} from './user_error.ts';
+
+/** What the command line says; the same for every task. */
+export interface Options {
+  model: string | undefined;
+  data: string | undefined;
+  backend: string | undefined;
+  out: string;
+  target: Target | undefined;
+  steps: number | undefined;
+  batch: number | undefined;
+  seq: number;
+  lr: number;
+  seed: number;
+  compare: boolean;
+  celora: CELoRAConfig;
+}
+
+const FLAGS = {
+  model: {
+    type: 'string',
+    about: 'folder of a Hugging Face Llama: config.json, *.safetensors, tokenizer.json',
+  },
+  data: {
+    type: 'string',
+    about: 'text to fine-tune on: .txt, or .jsonl with text, question/answer or prompt/completion',
+  },
+  backend: {type: 'string', about: 'webgpu, tensorflow, wasm or cpu; default: the fastest there is'},
+  rank: {type: 'string', about: 'rank of the adapters (16)'},
+  alpha: {type: 'string', about: 'LoRA alpha; the adapter is scaled by alpha / rank (32)'},
+  keep: {type: 'string', about: 'fraction of columns kept in the activation gradient (0.5)'},
+  'frozen-rank': {type: 'string', about: 'rank of the frozen factors whose product stays exact (16)'},
+  refresh: {type: 'string', about: 'steps between selections of the columns (20)'},
+  'exact-steps': {type: 'string', about: 'exact steps at the start (0)'},
+  axis: {type: 'string', about: 'columns (top-k) or rows (sampled tokens)'},
+  target: {type: 'string', about: 'regular expression on layer names: which get an adapter'},
+  steps: {type: 'string', about: 'training steps'},
+  batch: {type: 'string', about: 'sequences, or images, in a step'},
+  seq: {type: 'string', about: 'tokens in a sequence (128)'},
+  lr: {type: 'string', about: 'peak learning rate (0.001)'},
+  seed: {type: 'string', about: 'seed of batches and adapters (0)'},
+  out: {type: 'string', about: "folder for the adapter, the chart and run.json ('out')"},
+  'no-compare': {type: 'boolean', about: 'do not train exact LoRA beside it'},
+  help: {type: 'boolean', about: 'show this'},
+} as const;
+
+export const USAGE = [
+  'Fine-tunes a model with CE-LoRA, then with exact LoRA on the same batches, and says which did better.',
+  '',
+  'npm run demo -- --model DIR --data FILE [options]     a Llama on your text',
+  'npm run demo                                          a small network on digits',
+  '',
+  ...Object.entries(FLAGS).map(([name, {about}]) => `  --${name.padEnd(14)}${about}`),
+].join('\n');
+
+type Values = Partial<Record<keyof typeof FLAGS, string | boolean>>;
+
+function parse(args: string[]): Values {
+  const options = Object.fromEntries(Object.entries(FLAGS).map(([name, {type}]) => [name, {type}]));
+  try {
+    return parseArgs({args, options, allowPositionals: false}).values as Values;
+  } catch (error) {
+    const message = (error as Error).message;
+    // Node's hint about positional arguments does not help here
+    throw new UserError(`${message.split('. ')[0]}; see npm run demo -- --help`);
+  }
+}
+
+function number(values: Values, name: keyof typeof FLAGS): number | undefined {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const value = text === '' ? Number.NaN : Number(text);
+  if (!Number.isFinite(value)) throw new UserError(`--${name} must be a number, but is '${text}'`);
+  return value;
+}
+
+function count(values: Values, name: keyof typeof FLAGS): number | undefined {
+  const value = number(values, name);
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
+    throw new UserError(`--${name} must be an integer ≥ 1, but is ${value}`);
+  }
+  return value;
+}
+
+function pattern(text: string | boolean | undefined): RegExp | undefined {
+  if (typeof text !== 'string') return undefined;
+  try {
+    return new RegExp(text);
+  } catch {
+    throw new UserError(`--target must be a regular expression, but is '${text}'`);
+  }
+}
+
+/** The options of a command line; 'help' if it asks for it. @throws UserError */
+export function readOptions(args: string[]): Options | 'help' {
+  const values = parse(args);
+  if (values.help) return 'help';
+  const text = (name: 'model' | 'data' | 'backend' | 'out') => values[name] as string | undefined;
+  if ((values.model === undefined) !== (values.data === undefined)) {
+    throw new UserError(`--model and --data go together: --${values.model ? 'data' : 'model'} is missing`);
+  }
+  const lr = number(values, 'lr') ?? 1e-3;
+  if (lr <= 0) throw new UserError(`--lr must be > 0, but is ${lr}`);
+  const seed = number(values, 'seed') ?? 0;
+  const given = {
+    rank: count(values, 'rank'),
+    alpha: number(values, 'alpha'),
+    keep: number(values, 'keep'),
+    frozenRank: number(values, 'frozen-rank'),
+    refreshEvery: number(values, 'refresh'),
+    exactSteps: number(values, 'exact-steps'),
+    axis: values.axis,
+    seed,
+  };
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  let celora: CELoRAConfig;
+  try {
+    celora = resolveConfig(Object.fromEntries(set), 'options');
+  } catch (error) {
+    throw new UserError((error as Error).message);
+  }
+  return {
+    model: text('model'),
+    data: text('data'),
+    backend: text('backend'),
+    out: text('out') ?? 'out',
+    target: pattern(values.target),
+    steps: count(values, 'steps'),
+    batch: count(values, 'batch'),
+    seq: count(values, 'seq') ?? 128,
+    lr,
+    seed,
+    compare: !values['no-compare'],
+    celora,
+  };
+}

@@ -1,0 +1,21 @@
+import type {Scalar} from '@tensorflow/tfjs-core';
+import type {LayersModel} from '@tensorflow/tfjs-layers';
+import type {Target} from '../../src/index.ts';
+
+/** Something to fine-tune for: the same for a language model and for digits. */
+export interface Task {
+  name: string;
+  model: LayersModel;
+  target: Target;
+  steps: number;
+  /** What a step consumes: tokens or images, and how many. */
+  unit: 'tokens' | 'images';
+  unitsPerStep: number;
+  /** The training loss of batch number `step`, on the tape; the same batch for the same number. */
+  loss(step: number): Scalar;
+  /** Loss on held-out data; `onProgress` gets the fraction done. */
+  heldOutLoss(onProgress: (done: number) => void): Promise<number>;
+  /** What the model makes now of something held out, for a person to read. */
+  sample(): Promise<string>;
+  dispose(): void;
+}
