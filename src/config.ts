@@ -1,5 +1,7 @@
+export const SCORES = ['product', 'weight', 'gradient'] as const;
+
 /** How the columns of dy are ranked before the best `keep` of them are kept. */
-export type Score = 'product' | 'weight' | 'gradient';
+export type Score = (typeof SCORES)[number];
 
 /** Which contraction of the activation gradient is thinned out. */
 export type Axis = 'columns' | 'rows';
@@ -79,7 +81,7 @@ const RULES: Record<keyof CELoRAConfig, Rule> = {
   frozenRank: atLeast(0),
   refreshEvery: atLeast(1),
   exactSteps: atLeast(0),
-  score: oneOf('product', 'weight', 'gradient'),
+  score: oneOf(...SCORES),
   axis: oneOf('columns', 'rows'),
   minSize: number('a finite number ≥ 0', (v) => Number.isFinite(v) && v >= 0),
   seed: atLeast(0),

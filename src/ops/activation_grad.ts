@@ -1,4 +1,4 @@
-import type {Tensor, Tensor1D, Tensor2D} from '@tensorflow/tfjs-core';
+import type {Tensor, Tensor2D} from '@tensorflow/tfjs-core';
 import {
   ActivationGrad,
   type ActivationGradInputs,
@@ -12,16 +12,32 @@ import {
 import {runKernel} from '../kernels/register.ts';
 import {matrix, vector} from './check.ts';
 
-function checkAdapter(op: string, {dy, loraA, loraDy}: {dy: Tensor; loraA?: Tensor; loraDy?: Tensor}): void {
+/** `inputs` is in: a wrong one would be broadcast in silence. */
+function checkAdapter(
+  op: string,
+  inputs: number | undefined,
+  {dy, loraA, loraDy}: {dy: Tensor; loraA?: Tensor; loraDy?: Tensor},
+): void {
   if ((loraA === undefined) !== (loraDy === undefined))
     throw new Error(`${op}: loraA and loraDy go together`);
-  if (loraA && loraDy) matrix(op, 'loraDy', loraDy, [dy.shape[0], loraA.shape[1]]);
+  if (loraA && loraDy) matrix(op, 'loraDy', loraDy, [dy.shape[0], matrix(op, 'loraA', loraA, [inputs])[1]]);
 }
 
-function checkFactors(op: string, out: number | undefined, frozenA?: Tensor, frozenB?: Tensor): void {
+function checkFactors(
+  op: string,
+  inputs: number | undefined,
+  out: number | undefined,
+  {frozenA, frozenB}: {frozenA?: Tensor; frozenB?: Tensor},
+): void {
   if ((frozenA === undefined) !== (frozenB === undefined))
     throw new Error(`${op}: frozenA and frozenB go together`);
-  if (frozenA && frozenB) matrix(op, 'frozenB', frozenB, [matrix(op, 'frozenA', frozenA)[1], out]);
+  if (frozenA && frozenB) matrix(op, 'frozenB', frozenB, [matrix(op, 'frozenA', frozenA, [inputs])[1], out]);
+}
+
+/** Checks W [in, out], or [out, in] if transposed, and returns in and out. */
+function checkKernel(op: string, kernel: Tensor, transposed: boolean, out?: number): [number, number] {
+  const [rows, columns] = matrix(op, 'kernel', kernel, transposed ? [out] : [undefined, out]);
+  return transposed ? [columns, rows] : [rows, columns];
 }
 
 /**
@@ -33,8 +49,7 @@ function checkFactors(op: string, out: number | undefined, frozenA?: Tensor, fro
 export function activationGrad(inputs: ActivationGradInputs, transposed = false): Tensor2D {
   const op = 'activationGrad';
   const [, out] = matrix(op, 'dy', inputs.dy);
-  matrix(op, 'kernel', inputs.kernel, transposed ? [out] : [undefined, out]);
-  checkAdapter(op, inputs);
+  checkAdapter(op, checkKernel(op, inputs.kernel, transposed, out)[0], inputs);
   return runKernel(ActivationGrad, inputs, {transposed});
 }
 
@@ -49,8 +64,14 @@ export function approxActivationGrad(inputs: ApproxActivationGradInputs): Tensor
   const op = 'approxActivationGrad';
   const [, out] = matrix(op, 'dy', inputs.dy);
   vector(op, 'indices', inputs.indices, undefined, 'int32');
-  checkFactors(op, out, inputs.frozenA, inputs.frozenB);
-  checkAdapter(op, inputs);
+  const size = inputs.packed.size / inputs.indices.size;
+  if (!Number.isInteger(size)) {
+    throw new Error(
+      `${op}: packed must hold ${inputs.indices.size} · in numbers, but its shape is [${inputs.packed.shape}]`,
+    );
+  }
+  checkFactors(op, size, out, inputs);
+  checkAdapter(op, size, inputs);
   return runKernel(ApproxActivationGrad, inputs);
 }
 
@@ -62,9 +83,9 @@ export function approxActivationGrad(inputs: ApproxActivationGradInputs): Tensor
  */
 export function packColumns(inputs: PackColumnsInputs, transposed = false): Tensor {
   const op = 'packColumns';
-  const [rows, columns] = matrix(op, 'kernel', inputs.kernel);
+  const [size, out] = checkKernel(op, inputs.kernel, transposed);
   vector(op, 'indices', inputs.indices, undefined, 'int32');
-  checkFactors(op, transposed ? rows : columns, inputs.frozenA, inputs.frozenB);
+  checkFactors(op, size, out, inputs);
   return runKernel(PackColumns, inputs, {transposed});
 }
 
@@ -77,9 +98,9 @@ export function packColumns(inputs: PackColumnsInputs, transposed = false): Tens
 export function sampledActivationGrad(inputs: SampledActivationGradInputs, transposed = false): Tensor2D {
   const op = 'sampledActivationGrad';
   const [, out] = matrix(op, 'dy', inputs.dy);
-  matrix(op, 'kernel', inputs.kernel, transposed ? [out] : [undefined, out]);
-  vector(op, 'indices', inputs.indices as Tensor1D, undefined, 'int32');
+  const [size] = checkKernel(op, inputs.kernel, transposed, out);
+  vector(op, 'indices', inputs.indices, undefined, 'int32');
   vector(op, 'weights', inputs.weights, inputs.indices.size);
-  checkAdapter(op, inputs);
+  checkAdapter(op, size, inputs);
   return runKernel(SampledActivationGrad, inputs, {transposed});
 }

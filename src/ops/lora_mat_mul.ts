@@ -56,6 +56,7 @@ export function loraMatMul(args: LoRAMatMulArgs): tf.Tensor {
       `${op}: x must have shape [..., ${inputs}] and rank ≥ 2, but its shape is [${args.x.shape}]`,
     );
   }
+  if (gradient?.transposed) throw new Error(`${op}: gradient must not be one for a transposed kernel`);
   return tf.tidy(() => {
     const x = args.x.dtype === 'float32' ? args.x : tf.cast(args.x, 'float32');
     const flat = x.rank === 2 ? x : tf.reshape(x, [-1, inputs]);

@@ -1,5 +1,5 @@
 import type {Tensor, Tensor1D} from '@tensorflow/tfjs-core';
-import {type Score, show} from '../config.ts';
+import {SCORES, type Score, show} from '../config.ts';
 import {ColumnScores, SampleRows, SelectColumns} from '../kernels/kernel_names.ts';
 import {runKernel} from '../kernels/register.ts';
 import {matrix, vector} from './check.ts';
@@ -19,6 +19,10 @@ function checkCount(op: string, name: string, value: number, most: number): void
 export function columnScores(dy: Tensor, norms: Tensor, score: Score = 'product'): Tensor1D {
   const [, out] = matrix('columnScores', 'dy', dy);
   vector('columnScores', 'norms', norms, out);
+  if (!SCORES.includes(score)) {
+    const names = SCORES.map(show).join(', ');
+    throw new Error(`columnScores: score must be one of ${names}, but is ${show(score)}`);
+  }
   return runKernel(ColumnScores, {dy, norms}, {score});
 }
 
@@ -44,6 +48,9 @@ export function selectColumns(scores: Tensor, k: number): Tensor1D {
 export function sampleRows(dy: Tensor, rows: number, offset: number): {indices: Tensor1D; weights: Tensor1D} {
   const [most] = matrix('sampleRows', 'dy', dy);
   checkCount('sampleRows', 'rows', rows, most);
+  if (!(offset >= 0 && offset < 1)) {
+    throw new Error(`sampleRows: offset must be a number with 0 ≤ offset < 1, but is ${show(offset)}`);
+  }
   const [indices, weights] = runKernel<[Tensor1D, Tensor1D]>(SampleRows, {dy}, {rows, offset});
   return {indices, weights};
 }
