@@ -1,0 +1,264 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {type AttentionShape, attention} from './attention.ts';
+import {timesTransposed, transposedTimes} from './products.ts';
+import {type RotaryConfig, rotaryTables} from './rotary.ts';
+
+type LayerArgs = NonNullable<ConstructorParameters<typeof tfl.layers.Layer>[0]>;
+type Inputs = tf.Tensor | tf.Tensor[];
+type Shapes = tfl.Shape | tfl.Shape[];
+type Gradient = {value: tf.Tensor; gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor | tf.Tensor[]};
+
+const first = (inputs: Inputs) => (Array.isArray(inputs) ? inputs[0]! : inputs);
+const firstShape = (shapes: Shapes) => (Array.isArray(shapes[0]) ? shapes[0] : shapes) as tfl.Shape;
+
+/** Root mean square normalisation over the last axis: x / √(mean(x²) + epsilon) · weight. */
+export class LlamaRMSNorm extends tfl.layers.Layer {
+  static className = 'LlamaRMSNorm';
+  private readonly epsilon: number;
+  private weight!: tfl.LayerVariable;
+
+  constructor(args: LayerArgs & {epsilon: number}) {
+    super(args);
+    this.epsilon = args.epsilon;
+  }
+
+  override build(inputShape: Shapes) {
+    const dim = firstShape(inputShape).at(-1)!;
+    this.weight = this.addWeight('weight', [dim], 'float32', tfl.initializers.ones());
+    super.build(inputShape);
+  }
+
+  override call(inputs: Inputs) {
+    return tf.tidy(() => {
+      const inverseRms = (x: tf.Tensor) => tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), this.epsilon));
+      // Its own gradient: that of tf.mean multiplies by an array of ones made in JavaScript.
+      const normalise = tf.customGrad((...args): Gradient => {
+        const [x, save] = args as [tf.Tensor, tf.GradSaveFunc];
+        const value = tf.mul(x, inverseRms(x));
+        save([x, value]);
+        const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+          const [x, y] = saved as [tf.Tensor, tf.Tensor];
+          const along = tf.mul(y, tf.mean(tf.mul(dy, y), -1, true));
+          return tf.mul(inverseRms(x), tf.sub(dy, along));
+        };
+        return {value, gradFunc};
+      });
+      return tf.mul(normalise(first(inputs)), this.weight.read());
+    });
+  }
+
+  override getConfig() {
+    return {...super.getConfig(), epsilon: this.epsilon};
+  }
+}
+
+/** Token ids [batch, t] → their rows [batch, t, outputDim], and the whole table [inputDim, outputDim] for a tied head. */
+export class LlamaEmbedding extends tfl.layers.Layer {
+  static className = 'LlamaEmbedding';
+  private readonly inputDim: number;
+  private readonly outputDim: number;
+  private embeddings!: tfl.LayerVariable;
+
+  constructor(args: LayerArgs & {inputDim: number; outputDim: number}) {
+    super(args);
+    this.inputDim = args.inputDim;
+    this.outputDim = args.outputDim;
+  }
+
+  override build(inputShape: Shapes) {
+    const shape = [this.inputDim, this.outputDim];
+    this.embeddings = this.addWeight('embeddings', shape, 'float32', tfl.initializers.zeros());
+    super.build(inputShape);
+  }
+
+  override computeOutputShape(inputShape: Shapes) {
+    return [
+      [...firstShape(inputShape), this.outputDim],
+      [this.inputDim, this.outputDim],
+    ];
+  }
+
+  override call(inputs: Inputs) {
+    return tf.tidy(() => {
+      const table = this.embeddings.read();
+      // A reshape shares the memory (a clone copies it on wasm); the executor disposes what a layer returns.
+      return [tf.gather(table, tf.cast(first(inputs), 'int32')), tf.reshape(table, table.shape)];
+    });
+  }
+
+  override getConfig() {
+    return {...super.getConfig(), inputDim: this.inputDim, outputDim: this.outputDim};
+  }
+}
+
+/** Hidden states [batch, t, hidden] and an embedding's table [vocab, hidden] → logits [batch, t, vocab]; no weight of its own. */
+export class LlamaTiedHead extends tfl.layers.Layer {
+  static className = 'LlamaTiedHead';
+
+  override computeOutputShape(inputShape: Shapes) {
+    const [hidden, table] = inputShape as [tfl.Shape, tfl.Shape];
+    return [...hidden.slice(0, -1), table[0]!];
+  }
+
+  /** A frozen table needs no gradient, and its gradient costs as much as the head itself. */
+  private get tableTrains() {
+    const embedding = this.inboundNodes[0]?.inboundLayers[1];
+    return embedding === undefined || embedding.trainableWeights.length > 0;
+  }
+
+  override call(inputs: Inputs) {
+    return tf.tidy(() => {
+      const [hidden, table] = inputs as [tf.Tensor, tf.Tensor];
+      const [vocab, dim] = table.shape as [number, number];
+      const rows = tf.reshape(hidden, [-1, dim]);
+      // Its own gradient: matMul's has a transpose flag, which is ten times slower on wasm.
+      const head = tf.customGrad((...args): Gradient => {
+        const save = args.at(-1) as tf.GradSaveFunc;
+        const rows = args[0] as tf.Tensor;
+        save([rows, table]);
+        const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+          const [rows, table] = saved as [tf.Tensor, tf.Tensor];
+          const dRows = tf.matMul(dy, table);
+          return args.length === 2 ? dRows : [dRows, transposedTimes(dy, rows)];
+        };
+        return {value: timesTransposed(rows, table), gradFunc};
+      });
+      const logits = this.tableTrains ? head(rows, table) : head(rows);
+      return tf.reshape(logits, [...hidden.shape.slice(0, -1), vocab]);
+    });
+  }
+}
+
+/** The gated unit of the MLP: gate, up [.., width] → silu(gate) · up. */
+export class LlamaSwiGLU extends tfl.layers.Layer {
+  static className = 'LlamaSwiGLU';
+
+  override computeOutputShape(inputShape: Shapes) {
+    return firstShape(inputShape);
+  }
+
+  override call(inputs: Inputs) {
+    return tf.tidy(() => {
+      // Its own gradient holds gate and up only and makes the rest again.
+      const swiglu = tf.customGrad((...args): Gradient => {
+        const [gate, up, save] = args as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+        save([gate, up]);
+        const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+          const [gate, up] = saved as [tf.Tensor, tf.Tensor];
+          const sigmoid = tf.sigmoid(gate);
+          const silu = tf.mul(gate, sigmoid);
+          // silu′ = σ + silu (1 − σ)
+          const slope = tf.add(sigmoid, tf.sub(silu, tf.mul(silu, sigmoid)));
+          return [tf.mul(tf.mul(dy, up), slope), tf.mul(dy, silu)];
+        };
+        return {value: tf.mul(tf.mul(gate, tf.sigmoid(gate)), up), gradFunc};
+      });
+      const [gate, up] = inputs as [tf.Tensor, tf.Tensor];
+      return swiglu(gate, up);
+    });
+  }
+}
+
+type RotaryArgs = RotaryConfig & {maxPositions: number};
+
+/**
+ * Of ids [batch, t] takes the length only and gives what every attention of the model shares: the rotation's cosine
+ * and sine [t, headDim] and the causal mask [t, t]. The tables of the last length are kept until another is asked for.
+ */
+export class LlamaRotary extends tfl.layers.Layer {
+  static className = 'LlamaRotary';
+  private readonly rotary: RotaryArgs;
+  private kept: {length: number; backend: string; tensors: tf.Tensor[]} | undefined;
+
+  constructor(args: LayerArgs & RotaryArgs) {
+    super(args);
+    const {headDim, maxPositions, ropeTheta, ropeScaling} = args;
+    this.rotary = {headDim, maxPositions, ropeTheta, ...(ropeScaling ? {ropeScaling: {...ropeScaling}} : {})};
+  }
+
+  override computeOutputShape(inputShape: Shapes) {
+    const length = firstShape(inputShape).at(-1)!;
+    const table = [length, this.rotary.headDim];
+    return [table, table, [length, length]];
+  }
+
+  override call(inputs: Inputs) {
+    const length = first(inputs).shape.at(-1)!;
+    if (length > this.rotary.maxPositions) {
+      throw new Error(
+        `a sequence of ${length} tokens is longer than the model's max_position_embeddings ${this.rotary.maxPositions}`,
+      );
+    }
+    return this.tables(length).map((tensor) => tf.reshape(tensor, tensor.shape));
+  }
+
+  private tables(length: number): tf.Tensor[] {
+    const backend = tf.getBackend();
+    if (this.kept?.length === length && this.kept.backend === backend) return this.kept.tensors;
+    this.release();
+    const tensors = tf.tidy(() => {
+      const {cos, sin} = rotaryTables(this.rotary, length);
+      const position = tf.range(0, length, 1, 'float32');
+      const future = tf.less(tf.reshape(position, [length, 1]), tf.reshape(position, [1, length]));
+      return [cos, sin, tf.mul(tf.cast(future, 'float32'), -1e9)];
+    });
+    for (const tensor of tensors) tf.keep(tensor);
+    this.kept = {length, backend, tensors};
+    return tensors;
+  }
+
+  private release() {
+    tf.dispose(this.kept?.tensors ?? []);
+    this.kept = undefined;
+  }
+
+  override dispose() {
+    const result = super.dispose();
+    // A layer shared by two models is disposed with the last of them.
+    if (result.refCountAfterDispose === 0) this.release();
+    return result;
+  }
+
+  override getConfig() {
+    return {...super.getConfig(), ...this.rotary};
+  }
+}
+
+/** Inputs q, k, v [batch, t, heads·headDim], cos, sin [t, headDim], mask [t, t] → [batch, t, numHeads·headDim]. */
+export class LlamaAttention extends tfl.layers.Layer {
+  static className = 'LlamaAttention';
+  private readonly heads: AttentionShape;
+
+  constructor(args: LayerArgs & AttentionShape) {
+    super(args);
+    const {numHeads, numKvHeads, headDim} = args;
+    this.heads = {numHeads, numKvHeads, headDim};
+  }
+
+  override computeOutputShape(inputShape: Shapes) {
+    return firstShape(inputShape);
+  }
+
+  override call(inputs: Inputs) {
+    const [q, k, v, cos, sin, mask] = inputs as [
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+      tf.Tensor,
+    ];
+    return tf.tidy(() => attention(q, k, v, {cos, sin}, mask, this.heads));
+  }
+
+  override getConfig() {
+    return {...super.getConfig(), ...this.heads};
+  }
+}
+
+for (const layer of [LlamaRMSNorm, LlamaEmbedding, LlamaTiedHead, LlamaSwiGLU, LlamaRotary, LlamaAttention]) {
+  tf.serialization.registerClass(
+    layer as unknown as tf.serialization.SerializableConstructor<tfl.layers.Layer>,
+  );
+}

@@ -1,0 +1,136 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {LayersModel} from '@tensorflow/tfjs-layers';
+import {type LlamaConfig, parseConfig} from './config.ts';
+import {ModelError, type ModelFiles, readJson} from './files.ts';
+import {buildLlama} from './model.ts';
+import {isFloat, readCheckpoint, readTensor, type TensorEntry} from './safetensors.ts';
+import {type LlamaTokenizer, loadTokenizer} from './tokenizer.ts';
+
+export interface LoadedLlama {
+  model: LayersModel;
+  config: LlamaConfig;
+  tokenizer: LlamaTokenizer;
+}
+
+export interface LoadOptions {
+  /** Called after every tensor with the bytes of weights read so far, and of all. */
+  onProgress?: (loadedBytes: number, totalBytes: number) => void;
+}
+
+/** One weight of a layer and the checkpoint's tensor for it. */
+interface Assignment {
+  layer: string;
+  tensor: string;
+  /** The checkpoint's shape; a matrix of a Dense is [out, in] there and [in, out] here. */
+  shape: number[];
+  transpose: boolean;
+}
+
+/** Layer by layer, in the order of each layer's weights. */
+function assignments(config: LlamaConfig): Assignment[] {
+  const {hiddenSize: hidden, intermediateSize, vocabSize, headDim, qkvBias, outputBias, mlpBias} = config;
+  const list: Assignment[] = [];
+  const norm = (layer: string) =>
+    list.push({layer, tensor: `${layer}.weight`, shape: [hidden], transpose: false});
+  const dense = (layer: string, units: number, inputs: number, bias: boolean) => {
+    list.push({layer, tensor: `${layer}.weight`, shape: [units, inputs], transpose: true});
+    if (bias) list.push({layer, tensor: `${layer}.bias`, shape: [units], transpose: false});
+  };
+  const embedding = 'model.embed_tokens';
+  list.push({layer: embedding, tensor: `${embedding}.weight`, shape: [vocabSize, hidden], transpose: false});
+  for (let i = 0; i < config.numLayers; i++) {
+    const at = (name: string) => `model.layers.${i}.${name}`;
+    norm(at('input_layernorm'));
+    dense(at('self_attn.q_proj'), config.numHeads * headDim, hidden, qkvBias);
+    dense(at('self_attn.k_proj'), config.numKvHeads * headDim, hidden, qkvBias);
+    dense(at('self_attn.v_proj'), config.numKvHeads * headDim, hidden, qkvBias);
+    dense(at('self_attn.o_proj'), hidden, config.numHeads * headDim, outputBias);
+    norm(at('post_attention_layernorm'));
+    dense(at('mlp.gate_proj'), intermediateSize, hidden, mlpBias);
+    dense(at('mlp.up_proj'), intermediateSize, hidden, mlpBias);
+    dense(at('mlp.down_proj'), hidden, intermediateSize, mlpBias);
+  }
+  norm('model.norm');
+  if (!config.tiedHead) dense('lm_head', vocabSize, hidden, false);
+  return list;
+}
+
+/** Saved by old versions of transformers though it follows from config.json. */
+const DERIVED = /\.rotary_emb\.inv_freq$/;
+
+/** Checks that the checkpoint holds what the model wants, and nothing else, before anything big is read. */
+function match(list: Assignment[], checkpoint: Map<string, TensorEntry>, config: LlamaConfig): TensorEntry[] {
+  const left = new Map(checkpoint);
+  if (config.tiedHead) {
+    // Either name may stand for the shared table; where both do they are equal.
+    const [table, head] = ['model.embed_tokens.weight', 'lm_head.weight'];
+    const shared = left.get(table!) ?? left.get(head!);
+    left.delete(head!);
+    if (shared) left.set(table!, shared);
+  }
+  const entries = list.map(({tensor, shape}) => {
+    const entry = left.get(tensor);
+    if (!entry) throw new ModelError(`tensor '${tensor}' is missing from the checkpoint`);
+    if (entry.shape.join() !== shape.join()) {
+      throw new ModelError(
+        `${entry.file}: tensor '${tensor}' has shape [${entry.shape}] but config.json asks for [${shape}]`,
+      );
+    }
+    if (!isFloat(entry)) {
+      throw new ModelError(
+        `${entry.file}: tensor '${tensor}' has dtype ${entry.dtype}, not F32, F16 or BF16`,
+      );
+    }
+    left.delete(tensor);
+    return entry;
+  });
+  for (const [tensor, {file}] of left) {
+    if (!DERIVED.test(tensor)) throw new ModelError(`${file}: tensor '${tensor}' has no place in this model`);
+  }
+  return entries;
+}
+
+/** Reads the weights one by one; in memory at a time are the model and one tensor of the checkpoint. */
+async function fill(
+  model: LayersModel,
+  files: ModelFiles,
+  list: Assignment[],
+  entries: TensorEntry[],
+  onProgress: LoadOptions['onProgress'],
+) {
+  const total = entries.reduce((sum, {start, end}) => sum + end - start, 0);
+  const next = new Map<string, number>();
+  let loaded = 0;
+  for (const [i, {layer, tensor, shape, transpose}] of list.entries()) {
+    const entry = entries[i]!;
+    const data = await readTensor(files, tensor, entry);
+    const index = next.get(layer) ?? 0;
+    next.set(layer, index + 1);
+    tf.tidy(() => {
+      const value = tf.tensor(data, shape);
+      model.getLayer(layer).weights[index]!.write(transpose ? tf.transpose(value) : value);
+    });
+    loaded += entry.end - entry.start;
+    onProgress?.(loaded, total);
+  }
+}
+
+/**
+ * Loads a Llama from the files of a Hugging Face folder: config.json, the .safetensors, tokenizer.json and, where
+ * there is one, tokenizer_config.json. Weights become float32. On failure nothing stays behind on the backend.
+ * @throws ModelError saying which file, key or tensor is wrong.
+ */
+export async function loadLlama(files: ModelFiles, {onProgress}: LoadOptions = {}): Promise<LoadedLlama> {
+  const config = parseConfig(await readJson(files, 'config.json'));
+  const tokenizer = await loadTokenizer(files, config);
+  const list = assignments(config);
+  const entries = match(list, await readCheckpoint(files), config);
+  const model = buildLlama(config);
+  try {
+    await fill(model, files, list, entries, onProgress);
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  return {model, config, tokenizer};
+}

@@ -1,0 +1,64 @@
+import * as tfl from '@tensorflow/tfjs-layers';
+import type {LlamaConfig} from './config.ts';
+import {
+  LlamaAttention,
+  LlamaEmbedding,
+  LlamaRMSNorm,
+  LlamaRotary,
+  LlamaSwiGLU,
+  LlamaTiedHead,
+} from './layers.ts';
+
+type Symbol = tfl.SymbolicTensor;
+
+/**
+ * A Llama as a functional model: `input_ids` int32 [batch, t], any t up to maxPositions → logits [batch, t, vocab].
+ *
+ * Every projection is a stock `tf.layers.dense`, and every layer with weights is named as its Hugging Face module
+ * (`model.layers.0.self_attn.q_proj`, …). There is no padding mask: pad on the right, where causality makes padding
+ * invisible to the tokens before it. All weights are zero until they are set (norms: one).
+ */
+export function buildLlama(config: LlamaConfig): tfl.LayersModel {
+  const {hiddenSize, numHeads, numKvHeads, headDim, rmsNormEps, qkvBias, mlpBias} = config;
+  const dense = (name: string, units: number, useBias: boolean, x: Symbol) =>
+    tfl.layers.dense({name, units, useBias, kernelInitializer: 'zeros'}).apply(x) as Symbol;
+  const norm = (name: string, x: Symbol) => new LlamaRMSNorm({name, epsilon: rmsNormEps}).apply(x) as Symbol;
+  const add = (name: string, a: Symbol, b: Symbol) => tfl.layers.add({name}).apply([a, b]) as Symbol;
+
+  const ids = tfl.input({shape: [null], dtype: 'int32', name: 'input_ids'});
+  const embedding = new LlamaEmbedding({
+    name: 'model.embed_tokens',
+    inputDim: config.vocabSize,
+    outputDim: hiddenSize,
+  });
+  const [embedded, table] = embedding.apply(ids) as [Symbol, Symbol];
+  const positions = new LlamaRotary({name: 'model.rotary_emb', ...config}).apply(ids) as Symbol[];
+
+  let x = embedded;
+  for (let i = 0; i < config.numLayers; i++) {
+    const at = (name: string) => `model.layers.${i}.${name}`;
+    const forAttention = norm(at('input_layernorm'), x);
+    const q = dense(at('self_attn.q_proj'), numHeads * headDim, qkvBias, forAttention);
+    const k = dense(at('self_attn.k_proj'), numKvHeads * headDim, qkvBias, forAttention);
+    const v = dense(at('self_attn.v_proj'), numKvHeads * headDim, qkvBias, forAttention);
+    const heads = new LlamaAttention({name: at('self_attn'), numHeads, numKvHeads, headDim});
+    const attended = heads.apply([q, k, v, ...positions]) as Symbol;
+    x = add(
+      at('self_attn.residual'),
+      x,
+      dense(at('self_attn.o_proj'), hiddenSize, config.outputBias, attended),
+    );
+
+    const forMlp = norm(at('post_attention_layernorm'), x);
+    const gate = dense(at('mlp.gate_proj'), config.intermediateSize, mlpBias, forMlp);
+    const up = dense(at('mlp.up_proj'), config.intermediateSize, mlpBias, forMlp);
+    const gated = new LlamaSwiGLU({name: at('mlp')}).apply([gate, up]) as Symbol;
+    x = add(at('mlp.residual'), x, dense(at('mlp.down_proj'), hiddenSize, mlpBias, gated));
+  }
+
+  const last = norm('model.norm', x);
+  const logits = config.tiedHead
+    ? (new LlamaTiedHead({name: 'lm_head'}).apply([last, table]) as Symbol)
+    : dense('lm_head', config.vocabSize, false, last);
+  return tfl.model({inputs: ids, outputs: logits, name: config.modelType});
+}
