@@ -161,13 +161,10 @@ export class CELoRADense extends tfl.layers.Layer {
       const {gradient, settings} = this;
       if (training && loraA && loraB && this.config.loraDropout > 0) {
         // the base sees x, the adapter sees what dropout left of it: two products
-        const dropped = tf.dropout(
-          tf.cast(x, 'float32'),
-          this.config.loraDropout,
-          undefined,
-          this.dropoutSeed(),
-        );
-        const branch = tf.mul(project(project(dropped, loraA), loraB), scale);
+        const seed = this.dropoutSeed();
+        const dropped = tf.dropout(tf.cast(x, 'float32'), this.config.loraDropout, undefined, seed);
+        const low = loraMatMul({x: dropped, kernel: loraA});
+        const branch = tf.mul(loraMatMul({x: low, kernel: loraB}), scale);
         return settings.activate(tf.add(loraMatMul({x, kernel, bias, gradient}), branch));
       }
       return denseForward(settings, {x, kernel, bias, loraA, loraB, scale, gradient});
@@ -290,11 +287,6 @@ export class CELoRADense extends tfl.layers.Layer {
 
 function oneShape(shape: tfl.Shape | tfl.Shape[]): tfl.Shape {
   return (Array.isArray(shape[0]) ? shape[0] : shape) as tfl.Shape;
-}
-
-/** x [..., in] times a matrix, on the tape. */
-function project(x: tf.Tensor, matrix: tf.Tensor): tf.Tensor {
-  return loraMatMul({x, kernel: matrix});
 }
 
 tf.serialization.registerClass(CELoRADense);
