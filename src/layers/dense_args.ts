@@ -34,6 +34,12 @@ export function denseSettings(args: DenseArgs, layerName: string): DenseSettings
   if (!Number.isInteger(args.units) || args.units < 1) {
     throw new Error(`CELoRADense ${layerName}: units must be an integer ≥ 1, but is ${show(args.units)}`);
   }
+  if (args.activityRegularizer != null) {
+    const value = show(args.activityRegularizer);
+    throw new Error(
+      `CELoRADense ${layerName}: tfjs supports no activityRegularizer, so it must be absent, but is ${value}`,
+    );
+  }
   // named, so that tfjs's counter of automatic names stays as it is
   const activation = tfl.layers.activation({
     activation: args.activation ?? 'linear',

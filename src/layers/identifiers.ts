@@ -14,21 +14,32 @@ const FACTORIES = {
   constraint: tfl.constraints,
 } as Record<Kind, Record<string, ((config: object) => tf.serialization.Serializable) | undefined>>;
 
+interface Serialized {
+  className: string;
+  config?: tf.serialization.ConfigDict;
+}
+
+function fromClass({className, config = {}}: Serialized): tf.serialization.Serializable | undefined {
+  const known = tf.serialization.SerializationMap.getMap().classNameMap[className];
+  return known?.[1](known[0], config);
+}
+
 /**
- * What an argument of a layer stands for: an object as it is, a name such as 'glorotNormal', or the serialised form
- * {className, config} of a saved model.
+ * What an argument of a layer stands for: an object as it is, a name such as 'glorotNormal' or that of a registered
+ * class, or the serialised form {className, config} of a saved model.
  */
 function resolve(kind: Kind, value: unknown): tf.serialization.Serializable | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'string') {
     const factory = FACTORIES[kind][value];
     if (factory) return factory({});
+    const known = fromClass({className: value});
+    if (known) return known;
   } else if (value instanceof tf.serialization.Serializable) {
     return value;
   } else if (typeof value === 'object' && 'className' in value) {
-    const {className, config = {}} = value as {className: string; config?: tf.serialization.ConfigDict};
-    const known = tf.serialization.SerializationMap.getMap().classNameMap[className];
-    if (known) return known[1](known[0], config);
+    const known = fromClass(value as Serialized);
+    if (known) return known;
   }
   throw new Error(`CELoRADense: unknown ${kind} ${show(value)}`);
 }

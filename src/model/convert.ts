@@ -2,9 +2,9 @@ import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {type CELoRAConfig, resolveConfig, show} from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
-import {freezeBase, rememberTrainable, type TrainableFlags} from './freeze.ts';
+import {freezeBase, rememberTrainable, type TrainableFlags, thawStatistics} from './freeze.ts';
 import {denseVariables, type Layer, layerTree} from './layer_tree.ts';
-import {denseAround, replaceLayer} from './replace_layer.ts';
+import {denseAround, dropOptimizer, replaceLayer} from './replace_layer.ts';
 import {formatTable} from './table.ts';
 import {checkTarget, matches, type Target} from './target.ts';
 
@@ -94,7 +94,10 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
   try {
     for (const layer of chosen) made.push([layer, convertLayer(layer, optionsFor(layer, options))]);
   } catch (error) {
-    for (const [, layer] of made) layer.discardAdapter();
+    for (const [, layer] of made) {
+      layer.release();
+      layer.discardAdapter();
+    }
     flags.restore();
     throw error;
   }
@@ -108,7 +111,7 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
   return report(
     model,
     made.map(([, layer]) => layer),
-    voidCompile(model),
+    dropOptimizer(model),
   );
 }
 
@@ -121,14 +124,8 @@ function convertLayer(layer: Layer, config: CELoRAConfig): CELoRADense {
     name: layer.name,
   });
   converted.adopt(kernel, bias);
+  converted.addLoss(layer.losses); // the regularizers', functions of the shared variables
   return converted;
-}
-
-/** An optimizer compiled for the old set of trainable weights would train the frozen base, and silently. */
-function voidCompile(model: LayersModel): boolean {
-  if (model.optimizer == null) return false;
-  model.optimizer = null as unknown as typeof model.optimizer;
-  return true;
 }
 
 function report(model: LayersModel, converted: CELoRADense[], recompile: boolean): CELoRAReport {
@@ -187,7 +184,7 @@ export function restoreDense(model: LayersModel, layers: CELoRADense[]): void {
   const conversion = conversions.get(model);
   for (const layer of layers) {
     const {kernel, bias} = layer.baseVariables();
-    const original = conversion?.originals.get(layer) ?? denseAround(layer.denseConfig(), kernel, bias);
+    const original = conversion?.originals.get(layer) ?? denseAround(layer);
     replaceLayer(model, layer, original);
     layer.release();
     layer.discardAdapter();
@@ -195,6 +192,7 @@ export function restoreDense(model: LayersModel, layers: CELoRADense[]): void {
     if (bias) bias.trainable = true;
   }
   conversion?.flags.restore();
+  thawStatistics(model);
   conversions.delete(model);
-  voidCompile(model);
+  dropOptimizer(model);
 }

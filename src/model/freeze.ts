@@ -14,14 +14,13 @@ export function rememberTrainable(model: LayersModel): TrainableFlags {
     layer,
     layer.trainable,
   ]);
-  const variables = leaves.flatMap((layer) =>
+  const variables = [...wrappers, ...leaves].flatMap((layer) =>
     layer.weights.map((v): [LayerVariable, boolean] => [v, v.trainable]),
   );
   return {
     restore() {
       for (const [layer, trainable] of flags) layer.trainable = trainable;
       for (const [variable, trainable] of variables) variable.trainable = trainable;
-      for (const layer of layerTree(model).leaves) thawStatistics(layer);
     },
   };
 }
@@ -32,8 +31,10 @@ export function rememberTrainable(model: LayersModel): TrainableFlags {
  * call it after loading a saved converted model that has BatchNormalization, since no file holds the last of these.
  */
 export function freezeBase(model: LayersModel): void {
-  const {containers, leaves} = layerTree(model);
+  const {containers, wrappers, leaves} = layerTree(model);
   for (const container of containers) container.trainable = true;
+  // Bidirectional runs copies of the layer that it wraps; what others wrap is among the leaves
+  for (const wrapper of wrappers) wrapper.trainable = false;
   for (const layer of leaves) {
     layer.trainable = layer instanceof CELoRADense;
     freezeStatistics(layer);
@@ -46,7 +47,10 @@ function freezeStatistics(layer: Layer): void {
   layer.call = (inputs, kwargs) => call.call(layer, inputs, {...kwargs, training: false});
 }
 
-function thawStatistics(layer: Layer): void {
-  // the class's own method comes to light again
-  if (layer.getClassName() === 'BatchNormalization') Reflect.deleteProperty(layer, 'call');
+/** Lets the statistics of every BatchNormalization move again. */
+export function thawStatistics(model: LayersModel): void {
+  for (const layer of layerTree(model).leaves) {
+    // the class's own method comes to light again
+    if (layer.getClassName() === 'BatchNormalization') Reflect.deleteProperty(layer, 'call');
+  }
 }

@@ -1,5 +1,6 @@
 import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
 import * as tfl from '@tensorflow/tfjs-layers';
+import type {CELoRADense} from '../layers/celora_dense.ts';
 import {type Layer, layerTree} from './layer_tree.ts';
 
 /**
@@ -23,6 +24,9 @@ interface GraphContainer {
   layersByDepth?: {[depth: string]: Layer[]};
   /** Sequential's inner functional model. */
   model?: GraphContainer;
+}
+interface ModelFields {
+  isOptimizerOwned: boolean;
 }
 interface DenseFields {
   kernel: LayerVariable;
@@ -64,9 +68,24 @@ export function replaceLayer(model: LayersModel, from: Layer, to: Layer): void {
   source.outboundNodes = [];
 }
 
-/** A stock Dense of that configuration around existing variables, which it shares. */
-export function denseAround(config: object, kernel: LayerVariable, bias: LayerVariable | undefined): Layer {
-  const dense = tfl.layers.dense(config as Parameters<typeof tfl.layers.dense>[0]);
+/**
+ * Takes the optimizer of a compiled model away, since it would go on training the weights that were trainable then;
+ * frees it if the model made it, as the model's dispose would.
+ * @returns Whether there was one.
+ */
+export function dropOptimizer(model: LayersModel): boolean {
+  const {optimizer} = model;
+  if (optimizer == null) return false;
+  if ((model as unknown as ModelFields).isOptimizerOwned) optimizer.dispose();
+  model.optimizer = null as unknown as typeof optimizer;
+  return true;
+}
+
+/** A stock Dense in the configuration of `layer`, around its variables, which it shares. */
+export function denseAround(layer: CELoRADense): Layer {
+  const {kernel, bias} = layer.baseVariables();
+  const dense = tfl.layers.dense(layer.denseConfig() as unknown as Parameters<typeof tfl.layers.dense>[0]);
+  dense.addLoss(layer.losses); // the regularizers', functions of these variables
   const fields = dense as unknown as DenseFields;
   fields.kernel = kernel;
   fields.bias = bias ?? null;
