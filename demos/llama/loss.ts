@@ -24,10 +24,11 @@ export function causalLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
     // Its own gradient, (softmax − one-hot) · weight, keeps nothing as large as the logits but the logits.
     const loss = tf.customGrad((...args) => {
       const [rows, save] = args as [tf.Tensor, tf.GradSaveFunc];
-      const top = tf.max(rows, -1);
-      const logSum = tf.sub(top, tf.log(tf.max(tf.softmax(rows), -1)));
       const offsets = tf.range(0, rows.size, vocab, 'int32');
       const chosen = tf.gather(tf.reshape(rows, [-1]), tf.add(offsets, targets));
+      // top − chosen first: large logits then lose no digits.
+      const ahead = tf.sub(tf.max(rows, -1), chosen);
+      const losses = tf.sub(ahead, tf.log(tf.max(tf.softmax(rows), -1)));
       save([rows, targets, weights]);
       const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
         const [rows, targets, weights] = saved as [tf.Tensor, tf.Tensor1D, tf.Tensor];
@@ -36,7 +37,7 @@ export function causalLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
         const difference = tf.sub(tf.softmax(rows), oneHot);
         return tf.mul(difference, tf.reshape(tf.mul(weights, dy), [-1, 1]));
       };
-      return {value: tf.sum(tf.mul(tf.sub(logSum, chosen), weights)), gradFunc};
+      return {value: tf.sum(tf.mul(losses, weights)), gradFunc};
     });
     return loss(rows) as tf.Scalar;
   });
