@@ -1,3 +1,3 @@
-export {type ChosenBackend, chooseBackend} from './backends/choose_node.ts';
+export {type BackendName, type ChosenBackend, chooseBackend} from './backends/choose_backend.ts';
 export {setUpWasm} from './backends/wasm_node.ts';
 export {setUpWebGPU, type WebGPUAdapter, type WebGPUOptions} from './backends/webgpu_node.ts';

@@ -1,95 +1,80 @@
 import {cpus} from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import {show} from '../config.ts';
+import {activate, importOptional, isMissing} from './start.ts';
+import {setUpWasm} from './wasm_node.ts';
 import {setUpWebGPU} from './webgpu_node.ts';
 
 export type BackendName = 'webgpu' | 'tensorflow' | 'wasm' | 'cpu';
 
+/** The backend that tfjs now computes on. */
 export interface ChosenBackend {
   backend: BackendName;
-  /** What it runs on, for a person to read. */
+  /** What it runs on, for a person to read: the GPU's name or the processor's. */
   device: string;
   /** Why no faster one was taken; empty if there is none faster, or if it was asked for. */
   reason: string;
 }
 
-const processor = () => `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'CPU'}`;
+const processor = () => `${cpus().length} × ${cpus()[0]?.model.trim() ?? process.arch}`;
 
-async function importFirst(...names: string[]): Promise<void> {
-  for (const name of names) {
-    try {
-      await import(name);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    }
-  }
-  throw new Error(`the package ${names.join(' or ')} is not installed`);
+async function startTensorFlow(): Promise<string> {
+  const [gpu, cpu] = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
+  const load = () =>
+    import(gpu).catch((why) =>
+      import(cpu).catch((alsoWhy) => {
+        throw isMissing(alsoWhy) ? why : alsoWhy;
+      }),
+    );
+  if (tf.findBackendFactory('tensorflow') == null) await importOptional('TensorFlow for Node', [gpu], load);
+  await activate('tensorflow');
+  // its library falls back to the CPU in silence
+  const {isUsingGpuDevice} = tf.backend() as tf.KernelBackend & {isUsingGpuDevice?: boolean};
+  return `TensorFlow on ${isUsingGpuDevice ? 'a CUDA GPU' : processor()}`;
 }
 
-/** The GPU that TensorFlow's library uses, if it uses one: it falls back to the CPU in silence. */
-function tensorflowDevice(): string {
-  const {binding} = tf.backend() as unknown as {
-    binding?: {isUsingGpuDevice?: (binding: unknown) => boolean};
-  };
-  return binding?.isUsingGpuDevice?.(binding) ? 'TensorFlow on a CUDA GPU' : `TensorFlow on ${processor()}`;
+async function startCpu(): Promise<string> {
+  const name = '@tensorflow/tfjs-backend-cpu';
+  await importOptional('the cpu backend', [name], () => import(name));
+  await activate('cpu');
+  return `JavaScript on ${processor()}`;
 }
 
-/** From fast to slow: how each is loaded, and what it then runs on. */
-const BACKENDS: Record<
-  BackendName,
-  {load: (asked: boolean) => Promise<string | undefined>; device: () => string}
-> = {
-  webgpu: {
-    load: async (asked) => (await setUpWebGPU({allowSoftware: asked})).description,
-    device: () => 'WebGPU',
+/** The backends of Node, fastest first, each with what starts it and names its device. */
+const STARTS: Record<BackendName, (asked: boolean) => Promise<string>> = {
+  webgpu: async (asked) => {
+    const {description, isSoftware} = await setUpWebGPU({allowSoftware: asked});
+    return isSoftware ? `${description} (software)` : description;
   },
-  tensorflow: {
-    load: async () => void (await importFirst('@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node')),
-    device: tensorflowDevice,
+  tensorflow: startTensorFlow,
+  wasm: async () => {
+    const threads = await setUpWasm();
+    return `WebAssembly on ${processor()}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   },
-  wasm: {
-    load: async () => void (await importFirst('@tensorflow/tfjs-backend-wasm')),
-    device: () => `WebAssembly on ${processor()}`,
-  },
-  cpu: {
-    load: async () => void (await importFirst('@tensorflow/tfjs-backend-cpu')),
-    device: () => `JavaScript on ${processor()}`,
-  },
+  cpu: startCpu,
 };
 
-async function start(name: BackendName, asked: boolean): Promise<string> {
-  const {load, device} = BACKENDS[name];
-  const found = await load(asked);
-  if (!(await tf.setBackend(name))) throw new Error(`tfjs could not start it`);
-  await tf.ready();
-  return found ?? device();
-}
-
 /**
- * Makes the fastest backend there is the current one: webgpu on a real GPU, else tensorflow, else wasm, else cpu. Their
- * packages are imported as needed; those that are not installed are passed over.
- * @param preference A backend to take instead; 'webgpu' then takes a software adapter too.
- * @throws Error if there is no backend of that name, or if it cannot run here, saying why.
+ * Starts the fastest backend there is and makes it the current one: webgpu on a real GPU, else tensorflow (tfjs-node-gpu
+ * or tfjs-node), else wasm, else cpu. Their packages are imported as needed; those not installed are passed over.
+ *
+ * @param preference A backend to take instead. 'webgpu' then takes a software adapter too, if there is no real one.
+ * @throws Error if there is no backend of that name, or if it does not start, saying why and what to install.
  */
 export async function chooseBackend(preference?: string): Promise<ChosenBackend> {
-  const names = Object.keys(BACKENDS) as BackendName[];
+  const names = Object.keys(STARTS) as BackendName[];
   if (preference !== undefined) {
-    const name = names.find((one) => one === preference);
-    if (!name) throw new Error(`backend must be one of ${names.join(', ')}, but is ${show(preference)}`);
-    try {
-      return {backend: name, device: await start(name, true), reason: ''};
-    } catch (error) {
-      throw new Error(`backend ${name} cannot run here: ${(error as Error).message}`, {cause: error});
-    }
+    const backend = names.find((name) => name === preference);
+    if (!backend) throw new Error(`backend must be one of ${names.join(', ')}, but is ${show(preference)}`);
+    return {backend, device: await STARTS[backend](true), reason: ''};
   }
   const reasons: string[] = [];
   for (const backend of names) {
     try {
-      return {backend, device: await start(backend, false), reason: reasons.join('; ')};
+      return {backend, device: await STARTS[backend](false), reason: reasons.join('; ')};
     } catch (error) {
-      reasons.push(`no ${backend}: ${(error as Error).message}`);
+      reasons.push((error as Error).message);
     }
   }
-  throw new Error(`no backend of tfjs can run here: ${reasons.join('; ')}`);
+  throw new Error(`no backend of tfjs starts here: ${reasons.join('; ')}`);
 }
