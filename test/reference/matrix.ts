@@ -19,6 +19,8 @@ export const at = (a: Matrix, row: number, column: number): number => a.data[row
 
 export const zeros = (rows: number, columns: number): Matrix => matrix(rows, columns, () => 0);
 
+export const identity = (size: number): Matrix => matrix(size, size, (i, j) => (i === j ? 1 : 0));
+
 export const transpose = (a: Matrix): Matrix => matrix(a.columns, a.rows, (i, j) => at(a, j, i));
 
 export const scale = (a: Matrix, factor: number): Matrix =>

@@ -1,0 +1,45 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {type ActivationGradient, factorize, type LoRAMatMulArgs, loraMatMul} from '../../src/index.ts';
+import {matrixOf, randomDy, randomProduct, type Sizes, tensorOf} from '../ops/tensors.ts';
+import {approxDx} from '../reference/columns.ts';
+import {at, type Matrix, matrix} from '../reference/matrix.ts';
+
+/** A scalar whose gradient with respect to y is dy. */
+export const lossOf = (y: tf.Tensor, dy: tf.Tensor): tf.Scalar => tf.sum(tf.mul(y, dy));
+
+/** One backward pass to x alone, as every layer but the first has it. */
+export const passToX = (args: LoRAMatMulArgs, dy: tf.Tensor): tf.Tensor =>
+  tf.tidy(() => tf.grad((x: tf.Tensor) => lossOf(loraMatMul({...args, x}), dy))(args.x));
+
+/** The same with everything but the kernel left out. */
+export const pass = (gradient: ActivationGradient, kernel: tf.Tensor, dy: Matrix): tf.Tensor =>
+  tf.tidy(() => passToX({x: tf.ones([dy.rows, kernel.shape[0]!]), kernel, gradient}, tensorOf(dy)));
+
+/** A frozen or trainable variable of a reference matrix. */
+export const variableOf = (matrix: Matrix, trainable: boolean): tf.Variable =>
+  tf.tidy(() => tf.variable(tensorOf(matrix), trainable));
+
+/** The product of the tests of ActivationGradient. */
+export const SIZES: Sizes = {rows: 8, inputs: 24, units: 32, rank: 0, bias: false};
+export const kernelMatrix = (seed = 1): Matrix => randomProduct(SIZES, seed).kernel;
+
+/** dy whose columns of one half (0 or 1) are large: those get selected. */
+export const dyOf = (half: number): Matrix => {
+  const normal = randomDy(SIZES, 3);
+  return matrix(SIZES.rows, SIZES.units, (i, j) =>
+    Math.fround(at(normal, i, j) * (Math.floor((2 * j) / SIZES.units) === half ? 100 : 1)),
+  );
+};
+
+export const indicesOf = async (gradient: ActivationGradient): Promise<number[]> =>
+  Array.from(await gradient.indices!.data());
+
+/** What dx must be for the columns selected, with the frozen factors of that kernel. */
+export async function expectedDx(gradient: ActivationGradient, w: Matrix, dy: Matrix, rank: number) {
+  const product = {kernel: w, scale: 1};
+  if (rank === 0) return approxDx(product, dy, await indicesOf(gradient)).data;
+  const {frozenA, frozenB} = tf.tidy(() => factorize(tensorOf(w), rank, {seed: gradient.config.seed}));
+  const factors = {frozenA: await matrixOf(frozenA), frozenB: await matrixOf(frozenB)};
+  tf.dispose([frozenA, frozenB]);
+  return approxDx(product, dy, await indicesOf(gradient), factors).data;
+}
