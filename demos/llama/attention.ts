@@ -1,5 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {overBatch, timesTransposed, transposedTimes} from './products.ts';
 import {type RotaryTables, rotate} from './rotary.ts';
+
+type Three = [tf.Tensor, tf.Tensor, tf.Tensor];
+type Five = [...Three, tf.Tensor, tf.Tensor];
 
 export interface AttentionShape {
   numHeads: number;
@@ -8,8 +12,9 @@ export interface AttentionShape {
 }
 
 /**
- * softmax(QKᵀ / √dim + mask) V of a batch of heads. The gradient is written out: all three parts are needed in any
- * case, and it makes the probabilities again instead of keeping t² numbers a head until the backward pass.
+ * softmax(QKᵀ / √dim + mask) V of a batch of heads. The gradient is written out: all three parts are needed
+ * in any case, and it makes the probabilities again instead of keeping t² numbers a head until the backward
+ * pass.
  *
  * @param q [n, g·t, dim]: the g heads that share a k and v, one below the other
  * @param k [n, t, dim]
@@ -18,28 +23,30 @@ export interface AttentionShape {
  * @returns [n, g·t, dim]
  */
 function groupedAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor): tf.Tensor {
-  const [n, rows, dim] = q.shape as [number, number, number];
+  const [, rows, dim] = q.shape as [number, number, number];
   const t = mask.shape[0]!;
   const scale = 1 / Math.sqrt(dim);
-  const softmax = (q: tf.Tensor, k: tf.Tensor, mask: tf.Tensor) => {
-    const scores = tf.reshape(tf.matMul(tf.mul(q, scale), k, false, true), [-1, t, t]);
-    return tf.reshape(tf.softmax(tf.add(scores, mask)), [n, rows, t]);
+  const probabilities = (q: tf.Tensor, k: tf.Tensor, mask: tf.Tensor) => {
+    const scores = tf.reshape(timesTransposed(tf.mul(q, scale), k), [-1, t, t]);
+    return tf.reshape(tf.softmax(tf.add(scores, mask)), [-1, rows, t]);
   };
   const core = tf.customGrad((...args) => {
-    const [q, k, v, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-    const value = tf.matMul(softmax(q, k, mask), v);
-    save([q, k, v, mask, value]);
+    const [q, k, v, save] = args as [...Three, tf.GradSaveFunc];
+    const forward = ([q, k, v]: Three) => [tf.matMul(probabilities(q, k, mask), v)];
+    const value = overBatch(forward, [q, k, v])[0]!;
+    save([q, k, v, value, mask]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [q, k, v, mask, y] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-      const p = softmax(q, k, mask);
-      // Σ_j dP_ij P_ij of the softmax's gradient is dy·y, a shorter sum.
-      const dots = tf.sum(tf.mul(dy, y), -1, true);
-      const dScores = tf.mul(p, tf.sub(tf.matMul(dy, v, false, true), dots));
-      return [
-        tf.mul(tf.matMul(dScores, k), scale),
-        tf.mul(tf.matMul(dScores, q, true, false), scale),
-        tf.matMul(p, dy, true, false),
-      ];
+      const [q, k, v, y, mask] = saved as Five;
+      const backward = ([q, k, v, y, dy]: Five) => {
+        const p = probabilities(q, k, mask);
+        // Σ_j dP_ij P_ij of the softmax's gradient is dy·y, a shorter sum.
+        const dots = tf.sum(tf.mul(dy, y), -1, true);
+        const dScores = tf.mul(p, tf.sub(timesTransposed(dy, v), dots));
+        const dq = tf.mul(tf.matMul(dScores, k), scale);
+        const dk = tf.mul(transposedTimes(dScores, q), scale);
+        return [dq, dk, transposedTimes(p, dy)];
+      };
+      return overBatch(backward, [q, k, v, y, dy]);
     };
     return {value, gradFunc};
   });
@@ -47,8 +54,8 @@ function groupedAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Ten
 }
 
 /**
- * Causal self-attention with rotary positions and grouped heads; k and v are not repeated for the heads that share
- * them.
+ * Causal self-attention with rotary positions and grouped heads; k and v are not repeated for the heads that
+ * share them.
  *
  * @param q [batch, t, numHeads·headDim]
  * @param k [batch, t, numKvHeads·headDim]

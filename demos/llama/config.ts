@@ -105,7 +105,8 @@ function rope(json: JsonObject): Pick<LlamaConfig, 'ropeTheta' | 'ropeScaling'> 
   };
   if (ropeScaling.highFreqFactor <= ropeScaling.lowFreqFactor) {
     throw new ModelError(
-      `${FILE}: ${where}high_freq_factor ${ropeScaling.highFreqFactor} must be above low_freq_factor ${ropeScaling.lowFreqFactor}`,
+      `${FILE}: ${where}high_freq_factor ${ropeScaling.highFreqFactor} must be above ` +
+        `low_freq_factor ${ropeScaling.lowFreqFactor}`,
     );
   }
   return {ropeTheta, ropeScaling};
@@ -131,8 +132,8 @@ function refuseUnknown(json: JsonObject, modelType: keyof typeof ARCHITECTURES) 
 }
 
 /**
- * Reads a Hugging Face config.json of model_type `llama` (Llama 2, Llama 3.x, TinyLlama, SmolLM2 and their kin) or
- * `qwen2`, as transformers 4 or 5 writes it.
+ * Reads a Hugging Face config.json of model_type `llama` (Llama 2, Llama 3.x, TinyLlama, SmolLM2 and their
+ * kin) or `qwen2`, as transformers 4 or 5 writes it.
  * @throws ModelError naming the key and its value, for whatever this Llama cannot compute.
  */
 export function parseConfig(json: JsonObject): LlamaConfig {

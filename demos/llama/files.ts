@@ -2,7 +2,10 @@
 export interface ModelFiles {
   /** Size of a file in bytes, or undefined if there is no such file. */
   size(name: string): Promise<number | undefined>;
-  /** The bytes from `start` (default 0) to `end` (exclusive; default the file's end); rejects if they are not all there. */
+  /**
+   * The bytes from `start` (default 0) to `end` (exclusive; default the file's end); rejects if they are not
+   * all there.
+   */
   read(name: string, start?: number, end?: number): Promise<Uint8Array>;
 }
 

@@ -4,7 +4,9 @@ import type {LayersModel} from '@tensorflow/tfjs-layers';
 export interface GenerateOptions {
   /** Default 64. */
   maxNewTokens?: number;
-  /** 0 (default) takes the likeliest token each time; above, logits are divided by it and a token is drawn. */
+  /**
+   * 0 (default) takes the likeliest token each time; above, logits are divided by it and a token is drawn.
+   */
   temperature?: number;
   /** Draws among the likeliest tokens whose probabilities reach this sum, 0 < topP ≤ 1. Default 1: all. */
   topP?: number;
@@ -20,7 +22,10 @@ export interface GenerateOptions {
   signal?: AbortSignal;
 }
 
-/** Sequences are padded to a multiple of this many tokens, so that shapes (buffers, tables, shaders) are reused. */
+/**
+ * Sequences are padded to a multiple of this many tokens, so that shapes (buffers, tables, shaders) are
+ * reused.
+ */
 const BUCKET = 32;
 
 /** Uniform numbers in [0, 1): a 32-bit counter hashed by multiply and shift. */
@@ -40,7 +45,10 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
-/** Draws an index from softmax(logits / temperature), restricted to the likeliest whose probabilities reach topP. */
+/**
+ * Draws an index from softmax(logits / temperature), restricted to the likeliest whose probabilities reach
+ * topP.
+ */
 export function sample(
   logits: Float32Array,
   temperature: number,

@@ -53,7 +53,10 @@ export class LlamaRMSNorm extends tfl.layers.Layer {
   }
 }
 
-/** Token ids [batch, t] → their rows [batch, t, outputDim], and the whole table [inputDim, outputDim] for a tied head. */
+/**
+ * Token ids [batch, t] → their rows [batch, t, outputDim], and the whole table [inputDim, outputDim] for a
+ * tied head.
+ */
 export class LlamaEmbedding extends tfl.layers.Layer {
   static className = 'LlamaEmbedding';
   private readonly inputDim: number;
@@ -92,7 +95,10 @@ export class LlamaEmbedding extends tfl.layers.Layer {
   }
 }
 
-/** Hidden states [batch, t, hidden] and an embedding's table [vocab, hidden] → logits [batch, t, vocab]; no weight of its own. */
+/**
+ * Hidden states [batch, t, hidden] and an embedding's table [vocab, hidden] → logits [batch, t, vocab]; no
+ * weight of its own.
+ */
 export class LlamaTiedHead extends tfl.layers.Layer {
   static className = 'LlamaTiedHead';
 
@@ -163,8 +169,9 @@ export class LlamaSwiGLU extends tfl.layers.Layer {
 type RotaryArgs = RotaryConfig & {maxPositions: number};
 
 /**
- * Of ids [batch, t] takes the length only and gives what every attention of the model shares: the rotation's cosine
- * and sine [t, headDim] and the causal mask [t, t]. The tables of the last length are kept until another is asked for.
+ * Of ids [batch, t] takes the length only and gives what every attention of the model shares: the rotation's
+ * cosine and sine [t, headDim] and the causal mask [t, t]. The tables of the last length are kept until
+ * another is asked for.
  */
 export class LlamaRotary extends tfl.layers.Layer {
   static className = 'LlamaRotary';
@@ -187,7 +194,8 @@ export class LlamaRotary extends tfl.layers.Layer {
     const length = first(inputs).shape.at(-1)!;
     if (length > this.rotary.maxPositions) {
       throw new Error(
-        `a sequence of ${length} tokens is longer than the model's max_position_embeddings ${this.rotary.maxPositions}`,
+        `a sequence of ${length} tokens is longer than the model's max_position_embeddings ` +
+          `${this.rotary.maxPositions}`,
       );
     }
     return this.tables(length).map((tensor) => tf.reshape(tensor, tensor.shape));
@@ -225,7 +233,7 @@ export class LlamaRotary extends tfl.layers.Layer {
   }
 }
 
-/** Inputs q, k, v [batch, t, heads·headDim], cos, sin [t, headDim], mask [t, t] → [batch, t, numHeads·headDim]. */
+/** Causal self-attention: q, k, v [batch, t, heads·headDim], cos, sin [t, headDim], mask [t, t] → as q. */
 export class LlamaAttention extends tfl.layers.Layer {
   static className = 'LlamaAttention';
   private readonly heads: AttentionShape;

@@ -116,8 +116,9 @@ async function fill(
 }
 
 /**
- * Loads a Llama from the files of a Hugging Face folder: config.json, the .safetensors, tokenizer.json and, where
- * there is one, tokenizer_config.json. Weights become float32. On failure nothing stays behind on the backend.
+ * Loads a Llama from the files of a Hugging Face folder: config.json, the .safetensors, tokenizer.json and,
+ * where there is one, tokenizer_config.json. Weights become float32. On failure nothing stays behind on the
+ * backend.
  * @throws ModelError saying which file, key or tensor is wrong.
  */
 export async function loadLlama(files: ModelFiles, {onProgress}: LoadOptions = {}): Promise<LoadedLlama> {

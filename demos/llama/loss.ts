@@ -7,8 +7,8 @@ import type {LayersModel} from '@tensorflow/tfjs-layers';
  * Stable without the log of a small number: with top = max of the logits, log Σ exp = top − log(max softmax).
  *
  * @param logits [.., vocab]
- * @param labels int32 [..], the next token of each position (already shifted); a position whose label is negative does
- *   not count. If none counts the loss is 0.
+ * @param labels int32 [..], the next token of each position (already shifted); a position whose label is
+ *   negative does not count. If none counts the loss is 0.
  */
 export function causalLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
   return tf.tidy(() => {
@@ -43,7 +43,9 @@ export function causalLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
   });
 }
 
-/** Inputs and labels [batch, length − 1] for next-token prediction; shorter windows are padded on the right. */
+/**
+ * Inputs and labels [batch, length − 1] for next-token prediction; shorter windows are padded on the right.
+ */
 export function nextTokenBatch(windows: readonly ArrayLike<number>[]): {
   ids: tf.Tensor2D;
   labels: tf.Tensor2D;
@@ -69,8 +71,8 @@ export interface EvaluateOptions {
 }
 
 /**
- * Mean cross-entropy, in nats per token, of a causal language model over windows of token ids: of each window every
- * token but the first is predicted.
+ * Mean cross-entropy, in nats per token, of a causal language model over windows of token ids: of each window
+ * every token but the first is predicted.
  */
 export async function evaluate(
   model: LayersModel,

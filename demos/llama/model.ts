@@ -12,11 +12,12 @@ import {
 type Symbol = tfl.SymbolicTensor;
 
 /**
- * A Llama as a functional model: `input_ids` int32 [batch, t], any t up to maxPositions → logits [batch, t, vocab].
+ * A Llama as a functional model: `input_ids` int32 [batch, t], t up to maxPositions → logits [batch, t,
+ * vocab].
  *
- * Every projection is a stock `tf.layers.dense`, and every layer with weights is named as its Hugging Face module
- * (`model.layers.0.self_attn.q_proj`, …). There is no padding mask: pad on the right, where causality makes padding
- * invisible to the tokens before it. All weights are zero until they are set (norms: one).
+ * Every projection is a stock `tf.layers.dense`, and every layer with weights is named as its Hugging Face
+ * module (`model.layers.0.self_attn.q_proj`, …). There is no padding mask: pad on the right, where causality
+ * makes padding invisible to the tokens before it. All weights are zero until they are set (norms: one).
  */
 export function buildLlama(config: LlamaConfig): tfl.LayersModel {
   const {hiddenSize, numHeads, numKvHeads, headDim, rmsNormEps, qkvBias, mlpBias} = config;

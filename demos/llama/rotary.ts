@@ -50,8 +50,8 @@ function swapHalves(x: tf.Tensor): tf.Tensor {
 }
 
 /**
- * Rotates x [.., length, headDim] by position; a plane is made of elements i and i + headDim / 2 (Hugging Face's
- * layout). The gradient is the rotation back.
+ * Rotates x [.., length, headDim] by position; a plane is made of elements i and i + headDim / 2 (Hugging
+ * Face's layout). The gradient is the rotation back.
  */
 export function rotate(x: tf.Tensor, {cos, sin}: RotaryTables): tf.Tensor {
   const rotation = tf.customGrad((...args) => {

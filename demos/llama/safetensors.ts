@@ -61,7 +61,9 @@ function parseEntry(file: string, name: string, value: unknown, dataStart: numbe
   return {file, dtype: dtype as string, shape, start: dataStart + from, end: dataStart + to};
 }
 
-/** Reads and checks the header of one .safetensors file: every tensor lies in the file, none overlaps another. */
+/**
+ * Reads and checks the header of one .safetensors file: every tensor lies in the file, none overlaps another.
+ */
 async function readHeader(files: ModelFiles, file: string): Promise<Map<string, TensorEntry>> {
   const size = await files.size(file);
   if (size === undefined) throw new ModelError(`${file} is missing from the model's files`);
@@ -72,7 +74,8 @@ async function readHeader(files: ModelFiles, file: string): Promise<Map<string, 
   );
   if (headerLength > Math.min(MAX_HEADER_BYTES, size - 8)) {
     throw new ModelError(
-      `${file}: a header of ${headerLength} bytes does not fit into the file of ${size} bytes (truncated, or not safetensors)`,
+      `${file}: a header of ${headerLength} bytes does not fit into the file of ${size} bytes ` +
+        '(truncated, or not safetensors)',
     );
   }
   const dataStart = 8 + headerLength;
@@ -91,7 +94,8 @@ async function readHeader(files: ModelFiles, file: string): Promise<Map<string, 
     }
     if (entry.start !== end) {
       throw new ModelError(
-        `${file}: tensor '${name}' ${entry.start < end ? 'overlaps the one before it' : 'follows a gap'} at byte ${entry.start}`,
+        `${file}: tensor '${name}' ` +
+          `${entry.start < end ? 'overlaps the one before it' : 'follows a gap'} at byte ${entry.start}`,
       );
     }
     end = entry.end;
@@ -115,8 +119,8 @@ function shardNames(weightMap: JsonObject, index: string): Map<string, string> {
 }
 
 /**
- * The tensors of a checkpoint: `model.safetensors`, or the shards that `model.safetensors.index.json` lists. Reads
- * headers only.
+ * The tensors of a checkpoint: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+ * Reads headers only.
  */
 export async function readCheckpoint(files: ModelFiles): Promise<Map<string, TensorEntry>> {
   const single = 'model.safetensors';

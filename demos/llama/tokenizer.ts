@@ -14,7 +14,10 @@ export interface LlamaTokenizer {
   decode(ids: readonly number[]): string;
 }
 
-/** The token under `key` of tokenizer_config.json; null: it says that there is none; undefined: it says nothing. */
+/**
+ * The token under `key` of tokenizer_config.json; null: it says that there is none; undefined: it says
+ * nothing.
+ */
 function namedToken(json: JsonObject, key: string, tokenizer: Tokenizer): number | null | undefined {
   const value = json[key];
   if (value === undefined) return undefined;
@@ -30,8 +33,8 @@ function namedToken(json: JsonObject, key: string, tokenizer: Tokenizer): number
 }
 
 /**
- * Reads tokenizer.json, and tokenizer_config.json where there is one; what the latter does not say of the beginning
- * and ending tokens, config.json does.
+ * Reads tokenizer.json, and tokenizer_config.json where there is one; what the latter does not say of the
+ * beginning and ending tokens, config.json does.
  */
 export async function loadTokenizer(files: ModelFiles, config: LlamaConfig): Promise<LlamaTokenizer> {
   const json = await readJson(files, 'tokenizer.json');

@@ -9,8 +9,8 @@ import {type JsonObject, ModelError, type ModelFiles} from '../../../demos/llama
 import {writeSafetensors} from '../../../demos/llama/safetensors.ts';
 
 /**
- * Runs the tests of a suite on one backend. tfjs's own leak check is on, but not on wasm: there a clone is a copy, so
- * the check takes whatever a custom gradient saves, stock Dense's included, for a leak.
+ * Runs the tests of a suite on one backend. tfjs's own leak check is on, but not on wasm: there a clone is a
+ * copy, so the check takes whatever a custom gradient saves, stock Dense's included, for a leak.
  */
 export function onBackend(name: 'cpu' | 'wasm') {
   before(async () => {

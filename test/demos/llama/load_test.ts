@@ -58,7 +58,7 @@ describe('loadLlama', () => {
     model.dispose();
   });
 
-  it('takes the table of a tied head under either name or both, and ignores what old versions saved besides', async () => {
+  it('takes the table of a tied head under either name or both, and ignores derived tensors', async () => {
     const tensors = randomTensors(tinyConfig());
     const expected = await logits(tinyModel(tinyConfig(), tensors));
     const head = {...without(tensors, TABLE), 'lm_head.weight': tensors[TABLE]!};
@@ -204,7 +204,7 @@ describe('the tokenizer of a Llama', () => {
     expect(tokenizer.eosIds).to.deep.equal([2]);
   });
 
-  it('takes the special tokens of config.json where tokenizer_config.json says nothing, and none where it says null', async () => {
+  it('takes special tokens from config.json where tokenizer_config.json says nothing', async () => {
     const silent = await load({}, tinyConfig({bos_token_id: 0, eos_token_id: [2, 9]}));
     expect(silent.bosId).to.equal(0);
     expect(silent.eosIds).to.deep.equal([2, 9]);

@@ -61,7 +61,7 @@ for (const backend of ['cpu', 'wasm'] as const) {
       model.dispose();
     });
 
-    it('keeps the number of tensors flat over steps of several lengths, and leaves none when disposed', async () => {
+    it('keeps the number of tensors flat over steps of several lengths, none when disposed', async () => {
       const before = tf.memory();
       const model = await load(tinyConfig());
       const step = (length: number) =>
