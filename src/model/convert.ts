@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {type CELoRAConfig, resolveConfig, show} from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
@@ -143,8 +144,9 @@ function report(model: LayersModel, converted: CELoRADense[], recompile: boolean
       adapterParams: config.rank * (inputs + units),
     }),
   );
+  // a layer shared across models is listed in each
   const count = (weights: {shape: (number | null)[]}[]) =>
-    weights.reduce((sum, {shape}) => sum + shape.reduce<number>((size, n) => size * (n ?? 1), 1), 0);
+    [...new Set(weights)].reduce((sum, {shape}) => sum + tf.util.sizeFromShape(shape as number[]), 0);
   const trainableParams = count(model.trainableWeights);
   const totalParams = count(model.weights);
   return {

@@ -117,13 +117,25 @@ export async function warnings(run: () => unknown): Promise<string[]> {
   return messages;
 }
 
+/** Gives kernels, biases and embeddings values that are the same in every run: initializers have no seed. */
+export function settle<T extends tfl.LayersModel>(model: T): T {
+  tf.tidy(() => {
+    for (const [i, weight] of model.weights.entries()) {
+      if (!/(kernel|bias|embeddings)$/.test(weight.originalName)) continue;
+      weight.write(tf.mul(randomTensor(weight.shape as number[], i + 1), 0.4));
+    }
+  });
+  return model;
+}
+
 /** 6 → 8 relu → 4: the layers are named hidden and output. */
 export function mlp(prefix = ''): tfl.Sequential {
-  return tfl.sequential({
+  const model = tfl.sequential({
     name: `${prefix}mlp`,
     layers: [
       tfl.layers.dense({units: 8, activation: 'relu', inputShape: [6], name: `${prefix}hidden`}),
       tfl.layers.dense({units: 4, name: `${prefix}output`}),
     ],
   });
+  return settle(model);
 }
