@@ -24,8 +24,9 @@ export function causalLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
     // Its own gradient, (softmax − one-hot) · weight, keeps nothing as large as the logits but the logits.
     const loss = tf.customGrad((...args) => {
       const [rows, save] = args as [tf.Tensor, tf.GradSaveFunc];
-      const offsets = tf.range(0, rows.size, vocab, 'int32');
-      const chosen = tf.gather(tf.reshape(rows, [-1]), tf.add(offsets, targets));
+      // by row and column: one flat index is not exact on WebGPU beyond 2²⁴ logits
+      const places = tf.stack([tf.range(0, rows.shape[0]!, 1, 'int32'), targets], 1);
+      const chosen = tf.gatherND(rows, places);
       // top − chosen first: large logits then lose no digits.
       const ahead = tf.sub(tf.max(rows, -1), chosen);
       const losses = tf.sub(ahead, tf.log(tf.max(tf.softmax(rows), -1)));

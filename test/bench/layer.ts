@@ -55,21 +55,17 @@ async function finish(tensor: tf.Tensor): Promise<void> {
 }
 
 async function measure(rows: number, inputs: number, units: number, rounds: number) {
-  const x = tf.variable(tf.randomNormal([rows, inputs]));
-  const target = tf.randomNormal([rows, units]);
+  const x = tf.randomNormal([rows, inputs]);
+  const dy = tf.randomNormal([rows, units]);
   const candidates: Record<string, Candidate> = {
     'stock tfjs': stock(inputs, units),
     'exact LoRA, our layer': ours(rows, inputs, units, 1),
     ...Object.fromEntries(KEEPS.map((keep) => [`CE-LoRA keep ${keep}`, ours(rows, inputs, units, keep)])),
   };
   const optimizers = Object.fromEntries(Object.keys(candidates).map((name) => [name, tf.train.adam(1e-4)]));
-  // x is a variable too: the gradient with respect to it is what this is about
-  const grads = ({forward, variables}: Candidate) => {
-    const loss = () => tf.sum(tf.mul(forward(x), target)) as tf.Scalar;
-    const result = tf.variableGrads(loss, [...variables, x]);
-    result.value.dispose();
-    return result.grads;
-  };
+  // gradients of y itself for a given dy: a loss would add tfjs's host-made array of ones to every candidate
+  const grads = ({forward, variables}: Candidate): tf.Tensor[] =>
+    tf.grads(() => forward(x))([...variables, x], dy);
   const each = (run: (candidate: Candidate, name: string) => tf.Tensor) =>
     Object.fromEntries(
       Object.entries(candidates).map(([name, candidate]) => [
@@ -81,10 +77,10 @@ async function measure(rows: number, inputs: number, units: number, rounds: numb
         },
       ]),
     );
-  const takeDx = (all: tf.NamedTensorMap) => {
-    const {[x.name]: dx, ...others} = all;
-    tf.dispose(others);
-    return dx!;
+  const takeDx = (all: tf.Tensor[]) => {
+    const dx = all.pop()!;
+    tf.dispose(all);
+    return dx;
   };
   const times = {
     forward: await sideBySide(
@@ -97,10 +93,10 @@ async function measure(rows: number, inputs: number, units: number, rounds: numb
     ),
     step: await sideBySide(
       each((candidate, name) => {
-        const {[x.name]: dx, ...own} = grads(candidate);
-        optimizers[name]!.applyGradients(own as Record<string, tf.Variable>);
-        tf.dispose(own);
-        return dx!;
+        const all = grads(candidate);
+        const own = candidate.variables.map(({name}, i) => ({name, tensor: all[i]!}));
+        optimizers[name]!.applyGradients(own);
+        return takeDx(all);
       }),
       rounds,
     ),
@@ -114,7 +110,7 @@ async function measure(rows: number, inputs: number, units: number, rounds: numb
   }));
   for (const optimizer of Object.values(optimizers)) optimizer.dispose();
   for (const candidate of Object.values(candidates)) candidate.dispose();
-  tf.dispose([x, target]);
+  tf.dispose([x, dy]);
   return results;
 }
 
