@@ -8,9 +8,15 @@ import {brotliDecompressSync} from 'node:zlib';
 // not among os.constants.dlopen: the library is to stay loaded after Node has refused it
 const RTLD_NODELETE = 0x1000;
 
-/** The folder of SwiftShader's libraries, unpacked from the package of Chromium at first use. */
-function unpacked(): string {
-  const main = createRequire(import.meta.url).resolve('@sparticuz/chromium');
+/** The folder of SwiftShader's libraries, unpacked from the package of Chromium at first use; undefined without it. */
+function unpacked(): string | undefined {
+  const {resolve: find} = createRequire(import.meta.url);
+  let main: string;
+  try {
+    main = find('@sparticuz/chromium');
+  } catch {
+    return undefined; // left out, as on a machine with a GPU
+  }
   const chromium = resolve(dirname(main), '../..');
   const {version} = JSON.parse(readFileSync(join(chromium, 'package.json'), 'utf8'));
   const cache = resolve(chromium, '../../.cache');
@@ -32,6 +38,7 @@ function unpacked(): string {
 export function offerSwiftShader(): void {
   if (process.platform !== 'linux' || process.arch !== 'x64') return;
   const folder = unpacked();
+  if (folder === undefined) return;
   process.env.VK_ADD_DRIVER_FILES = join(folder, 'vk_swiftshader_icd.json');
   try {
     // WebGPU opens Vulkan's loader by name and so finds this one
