@@ -24,7 +24,8 @@ export function causalLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
     // Its own gradient, (softmax − one-hot) · weight, keeps nothing as large as the logits but the logits.
     const loss = tf.customGrad((...args) => {
       const [rows, save] = args as [tf.Tensor, tf.GradSaveFunc];
-      // by row and column: one flat index is not exact on WebGPU beyond 2²⁴ logits
+      // By row and column: a flat index is not exact on WebGPU beyond 2²⁴ logits, gather by batch is wrong on
+      // wasm.
       const places = tf.stack([tf.range(0, rows.shape[0]!, 1, 'int32'), targets], 1);
       const chosen = tf.gatherND(rows, places);
       // top − chosen first: large logits then lose no digits.

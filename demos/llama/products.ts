@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 
-// Backend wasm multiplies a pair of matrices at 36 GFLOP/s, but a batch of them, or with a transpose flag, at 2 to 4.
+// Backend wasm multiplies a pair of matrices at 36 GFLOP/s, but a batch of them, or with a transpose flag, at
+// 2 to 4.
 
 const slow = () => tf.getBackend() === 'wasm';
 const transposed = (x: tf.Tensor) => tf.transpose(x, x.rank === 3 ? [0, 2, 1] : [1, 0]);

@@ -1,23 +1,31 @@
 import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-cpu';
-import '@tensorflow/tfjs-backend-wasm';
 import {expect} from 'chai';
 import {parseConfig} from '../../../demos/llama/config.ts';
 import {type JsonObject, ModelError, type ModelFiles} from '../../../demos/llama/files.ts';
 import {writeSafetensors} from '../../../demos/llama/safetensors.ts';
+import type {Backend} from '../../backends.ts';
+import '../../backends.ts'; // makes the backends available
 
 /**
- * Runs the tests of a suite on one backend. tfjs's own leak check is on, but not on wasm: there a clone is a
- * copy, so the check takes whatever a custom gradient saves, stock Dense's included, for a leak.
+ * Settings for tests as small as these. On wasm tfjs's leak check is off: a clone is a copy there, so the
+ * check takes whatever a custom gradient saves, stock Dense's included, for a leak. On webgpu tensors of less
+ * than 128 elements are not computed on the CPU: that is not what is to be tested (and its gatherND leaks).
  */
-export function onBackend(name: 'cpu' | 'wasm') {
-  before(async () => {
-    await tf.setBackend(name);
-    tf.env().set('IS_TEST', name !== 'wasm');
-  });
-  after(() => tf.env().set('IS_TEST', false));
+export function settingsFor(backend: Backend) {
+  const set = (test: boolean) => {
+    if (backend === 'wasm') tf.env().set('IS_TEST', !test);
+    if (backend === 'webgpu') tf.env().set('WEBGPU_CPU_FORWARD', !test);
+  };
+  before(() => set(true));
+  after(() => set(false));
+}
+
+/** Runs the tests of a suite on one backend. */
+export function onBackend(backend: 'cpu' | 'wasm') {
+  before(() => tf.setBackend(backend));
+  settingsFor(backend);
 }
 
 /** A folder of test data beside the project; the suite is skipped, visibly, where it is absent. */
