@@ -6,12 +6,14 @@ import {describeBackends} from '../backends.ts';
 import {
   artifactsOf,
   celoraLayer,
+  describeOnHost,
   expectSameOutputs,
   mlp,
   outputs,
   randomTensor,
   reload,
   SMALL,
+  small,
   train,
   trainableNames,
   weightBits,
@@ -23,10 +25,13 @@ const compile = (model: tfl.LayersModel) =>
   model.compile({optimizer: tf.train.adam(0.01), loss: 'meanSquaredError'});
 
 /** A converted model whose adapters are trained a little. */
-async function trained(model: tfl.LayersModel, input = x(), target = y()): Promise<tfl.LayersModel> {
-  applyCELoRA(model, SMALL);
+async function trained(
+  model: tfl.LayersModel,
+  {input = x(), target = y(), options = SMALL} = {},
+): Promise<tfl.LayersModel> {
+  applyCELoRA(model, options);
   compile(model);
-  await train(model, input, target, 3);
+  await train(model, input, target, 2);
   return model;
 }
 
@@ -42,9 +47,9 @@ async function expectRoundTrip(model: tfl.LayersModel, input = x()): Promise<tfl
   return loaded;
 }
 
-describeBackends('saving and loading CELoRADense', () => {
+describeBackends('saving and loading CELoRADense', (backend) => {
   it('gives bit-equal outputs, the same names and trainable flags', async () => {
-    const model = await trained(mlp());
+    const model = await trained(mlp(), {options: small(backend)});
     const loaded = await expectRoundTrip(model);
     expect(trainableNames(loaded)).to.have.members([
       'hidden/lora_a',
@@ -80,41 +85,34 @@ describeBackends('saving and loading CELoRADense', () => {
       expect(layer.name).to.equal(model.layers[i]!.name);
     }
   });
+});
 
-  it('restores the optimizer: the next losses are those of the model that was never saved', async () => {
-    const model = await trained(mlp());
-    const artifacts = await artifactsOf(model, {includeOptimizer: true});
-    const loaded = await reload(artifacts);
-    const base = await weightBits(loaded, /kernel|bias/);
-    const expected = await train(model, x(), y(), 1);
-    const losses = await train(loaded, x(), y(), 1);
-    expect(losses).to.deep.equal(expected);
-    // one step later they still agree: the moments of Adam came along, and the selections were made anew
-    const [next, expectedNext] = [await train(loaded, x(), y(), 1), await train(model, x(), y(), 1)];
-    expect(next[0]).to.be.closeTo(expectedNext[0]!, 1e-3 * expectedNext[0]!);
-    const more = await train(loaded, x(), y(), 20);
-    expect(more.at(-1)).to.be.below(losses[0]!);
-    expect(await weightBits(loaded, /kernel|bias/)).to.deep.equal(base);
-  });
-
-  it('restores the optimizer to the bit where gradients have no state', async () => {
+describeOnHost('going on with a saved CELoRADense', () => {
+  it('restores the optimizer: training goes on as in the model that was never saved', async () => {
     const model = mlp();
+    // exact gradients have no state that saving would lose
     applyCELoRA(model, {...SMALL, keep: 1});
     compile(model);
     await train(model, x(), y(), 3);
     const loaded = await reload(await artifactsOf(model, {includeOptimizer: true}));
-    expect(await train(loaded, x(), y(), 4)).to.deep.equal(await train(model, x(), y(), 4));
+    const fresh = await reload(await artifactsOf(model));
+    compile(fresh);
+    const losses = await train(loaded, x(), y(), 3);
+    const [expected, without] = [await train(model, x(), y(), 3), await train(fresh, x(), y(), 3)];
+    expect(losses[0]).to.equal(expected[0]);
+    // tfjs saves how often Adam stepped, and raises β to that power: on a GPU not to the last bit
+    for (const [i, loss] of losses.entries()) expect(loss).to.be.closeTo(expected[i]!, 1e-5 * loss);
+    expect(without[2]).not.to.be.closeTo(expected[2]!, 1e-3 * expected[2]!);
   });
 
-  it('differs without the optimizer: the test above sees the moments', async () => {
-    const model = mlp();
-    applyCELoRA(model, {...SMALL, keep: 1});
-    compile(model);
-    await train(model, x(), y(), 3);
-    const loaded = await reload(await artifactsOf(model));
-    compile(loaded);
-    const losses = await train(loaded, x(), y(), 2);
-    expect(losses).not.to.deep.equal(await train(model, x(), y(), 2));
+  it('restores the optimizer of approximated gradients too: the columns are selected anew', async () => {
+    const model = await trained(mlp());
+    const loaded = await reload(await artifactsOf(model, {includeOptimizer: true}));
+    const base = await weightBits(loaded, /kernel|bias/);
+    const [losses, expected] = [await train(loaded, x(), y(), 6), await train(model, x(), y(), 6)];
+    expect(losses[0]).to.equal(expected[0]);
+    expect(losses.at(-1)).to.be.below(losses[0]!);
+    expect(await weightBits(loaded, /kernel|bias/)).to.deep.equal(base);
   });
 
   it('loads the weights of a stock model by name, strict or not', async () => {
@@ -139,7 +137,7 @@ describeBackends('saving and loading CELoRADense', () => {
   });
 });
 
-describeBackends('saving and loading converted graphs', () => {
+describeOnHost('saving and loading converted graphs', () => {
   it('nested models', async () => {
     const inner = tfl.sequential({
       name: 'inner',
@@ -162,7 +160,7 @@ describeBackends('saving and loading converted graphs', () => {
       ],
     });
     const [input, target] = [randomTensor([4, 3, 6], 1), randomTensor([4, 3, 2], 2)];
-    const loaded = await expectRoundTrip(await trained(model, input, target), input);
+    const loaded = await expectRoundTrip(await trained(model, {input, target}), input);
     expect(trainableNames(loaded)).to.deep.equal([
       'times/lora_a',
       'times/lora_b',

@@ -2,9 +2,24 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {expect} from 'chai';
 import {type CELoRAConfig, CELoRADense} from '../../src/index.ts';
+import {type Backend, describeBackends} from '../backends.ts';
 
 /** Options under which the gradient of every small layer here is approximated, and refreshed often. */
 export const SMALL: Partial<CELoRAConfig> = {rank: 2, alpha: 4, keep: 0.5, frozenRank: 1, refreshEvery: 3};
+
+/** The same without the factorisation, whose hundreds of dispatches take seconds on a software WebGPU. */
+export const small = (backend: Backend): Partial<CELoRAConfig> =>
+  backend === 'webgpu' ? {...SMALL, frozenRank: 0} : SMALL;
+
+/**
+ * A suite for every backend but WebGPU, which is software in tests and takes a tenth of a second for a training step:
+ * for what goes on above the kernels, and is the same on every backend.
+ */
+export function describeOnHost(title: string, body: (backend: Backend) => void): void {
+  describeBackends(title, (backend) => {
+    if (backend !== 'webgpu') body(backend);
+  });
+}
 
 /** The bits of a float32 tensor's values. */
 export async function bits(tensor: tf.Tensor): Promise<number[]> {

@@ -10,6 +10,8 @@ export interface Specimen {
   make: () => tfl.LayersModel;
   inputs: () => tf.Tensor[];
   targets: () => tf.Tensor[];
+  /** Tested on WebGPU too: software takes its time there, and most of the graph's business is any backend's. */
+  webgpu?: boolean;
   /** It holds parts that are stock tfjs in training, so that fit runs `asStock`. */
   stock?: boolean;
   /** The sizes of its Dense layers, [in, units] by name. */
@@ -126,6 +128,7 @@ const SPECIMENS: readonly Specimen[] = [
     inputs: () => [randomTensor([4, 3, 6], 1)],
     targets: () => [randomTensor([4, 3, 4], 2)],
     dense: {wrapped: [6, 5], second: [5, 4]},
+    webgpu: true,
   },
   {
     title: 'an unregistered custom layer',
