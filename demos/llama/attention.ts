@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {overBatch, timesTransposed, transposedTimes} from './products.ts';
+import {product} from '../../src/ops/product.ts';
+import {overBatch} from './over_batch.ts';
 import {type RotaryTables, rotate} from './rotary.ts';
 
 type Three = [tf.Tensor, tf.Tensor, tf.Tensor];
@@ -27,7 +28,7 @@ function groupedAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Ten
   const t = mask.shape[0]!;
   const scale = 1 / Math.sqrt(dim);
   const probabilities = (q: tf.Tensor, k: tf.Tensor, mask: tf.Tensor) => {
-    const scores = tf.reshape(timesTransposed(tf.mul(q, scale), k), [-1, t, t]);
+    const scores = tf.reshape(product<tf.Tensor>(tf.mul(q, scale), k, false, true), [-1, t, t]);
     return tf.reshape(tf.softmax(tf.add(scores, mask)), [-1, rows, t]);
   };
   const core = tf.customGrad((...args) => {
@@ -41,10 +42,10 @@ function groupedAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Ten
         const p = probabilities(q, k, mask);
         // Σ_j dP_ij P_ij of the softmax's gradient is dy·y, a shorter sum.
         const dots = tf.sum(tf.mul(dy, y), -1, true);
-        const dScores = tf.mul(p, tf.sub(timesTransposed(dy, v), dots));
+        const dScores = tf.mul(p, tf.sub(product<tf.Tensor>(dy, v, false, true), dots));
         const dq = tf.mul(tf.matMul(dScores, k), scale);
-        const dk = tf.mul(transposedTimes(dScores, q), scale);
-        return [dq, dk, transposedTimes(p, dy)];
+        const dk = tf.mul(product<tf.Tensor>(dScores, q, true), scale);
+        return [dq, dk, product<tf.Tensor>(p, dy, true)];
       };
       return overBatch(backward, [q, k, v, y, dy]);
     };

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import {product} from '../../src/ops/product.ts';
 import {type AttentionShape, attention} from './attention.ts';
-import {timesTransposed, transposedTimes} from './products.ts';
 import {type RotaryConfig, rotaryTables} from './rotary.ts';
 
 type LayerArgs = NonNullable<ConstructorParameters<typeof tfl.layers.Layer>[0]>;
@@ -126,9 +126,9 @@ export class LlamaTiedHead extends tfl.layers.Layer {
         const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
           const [rows, table] = saved as [tf.Tensor, tf.Tensor];
           const dRows = tf.matMul(dy, table);
-          return args.length === 2 ? dRows : [dRows, transposedTimes(dy, rows)];
+          return args.length === 2 ? dRows : [dRows, product(dy, rows, true)];
         };
-        return {value: timesTransposed(rows, table), gradFunc};
+        return {value: product(rows, table, false, true), gradFunc};
       });
       const logits = this.tableTrains ? head(rows, table) : head(rows);
       return tf.reshape(logits, [...hidden.shape.slice(0, -1), vocab]);
