@@ -1,29 +1,24 @@
+import {createRequire} from 'node:module';
 import '@tensorflow/tfjs-layers'; // first: it registers tfjs's gradients
+import '@tensorflow/tfjs-backend-cpu'; // both always, for the tests that go from backend to backend
+import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
-import {chooseBackend} from '../src/node.ts';
+import {chooseBackend, setUpWebGPU} from '../src/node.ts';
 import {offerSwiftShader} from './support/swiftshader.ts';
+
+/**
+ * The one of tfjs's four programs for products on WebGPU that suits software adapters: of the others two take a second
+ * to compile and one, which reduces across threads, is a hundred times slower.
+ */
+const MATMUL_SMALL_OUTPUT_SIZE = 2;
 
 /** The backends of tfjs that the package is for. */
 const BACKENDS = ['cpu', 'wasm', 'webgpu', 'webgl', 'tensorflow'] as const;
 export type Backend = (typeof BACKENDS)[number];
 
-/** Starts a backend and says what it runs on; fails with the reason if it is not there. */
-const start: Record<Backend, () => Promise<string>> = {
-  cpu: async () => (await chooseBackend('cpu')).device,
-  wasm: async () => (await chooseBackend('wasm')).device,
-  webgpu: async () => {
-    offerSwiftShader();
-    return (await chooseBackend('webgpu')).device;
-  },
-  webgl: async () => {
-    throw new Error('only in a browser');
-  },
-  tensorflow: async () => (await chooseBackend('tensorflow')).device,
-};
-
 /** CELORA_BACKENDS=cpu,wasm limits the tests to these. */
-function asked(): readonly Backend[] {
+function wanted(): readonly Backend[] {
   const names = process.env.CELORA_BACKENDS?.split(',') ?? BACKENDS;
   const unknown = names.find((name) => !BACKENDS.some((backend) => backend === name));
   if (unknown !== undefined) {
@@ -32,32 +27,71 @@ function asked(): readonly Backend[] {
   return names as Backend[];
 }
 
-tf.env().set('IS_TEST', true); // tfjs then throws at a kernel that leaves a tensor behind
-const present: Backend[] = [];
-const report: {backend: Backend; title: string; there: boolean}[] = [];
-for (const backend of BACKENDS) {
+const isInstalled = (name: string): boolean => {
   try {
-    if (!asked().includes(backend)) throw new Error('not in CELORA_BACKENDS');
-    report.push({backend, title: `${backend}: ${await start[backend]()}`, there: true});
-    present.push(backend);
+    return Boolean(createRequire(import.meta.url).resolve(name));
+  } catch {
+    return false;
+  }
+};
+
+/** Why there can be no tests on a backend here; undefined if it is worth starting. */
+function absence(backend: Backend): string | undefined {
+  if (!wanted().includes(backend)) return 'not in CELORA_BACKENDS';
+  if (backend === 'webgl' && typeof document === 'undefined') return 'only in a browser';
+  if (
+    backend === 'tensorflow' &&
+    !['tfjs-node-gpu', 'tfjs-node'].some((name) => isInstalled(`@tensorflow/${name}`))
+  ) {
+    return '@tensorflow/tfjs-node-gpu is not installed';
+  }
+  return undefined;
+}
+
+const devices = new Map<Backend, Promise<string>>();
+
+/** Makes a backend the current one, and says what it runs on. */
+async function use(backend: Backend): Promise<string> {
+  const start = async (): Promise<string> => {
+    if (backend === 'webgpu') offerSwiftShader();
+    const {device} = await chooseBackend(backend);
+    if (backend === 'webgpu' && (await setUpWebGPU({allowSoftware: true})).isSoftware) {
+      tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', MATMUL_SMALL_OUTPUT_SIZE);
+    }
+    return device;
+  };
+  if (!devices.has(backend)) devices.set(backend, start());
+  const device = await devices.get(backend)!;
+  await tf.setBackend(backend);
+  return device;
+}
+
+/** The same, but a backend that does not start skips the tests: all but cpu and wasm, which run everywhere. */
+async function useOrSkip(context: Mocha.Context, backend: Backend): Promise<string> {
+  try {
+    return await use(backend);
   } catch (error) {
-    report.push({backend, title: `no ${backend}: ${(error as Error).message}`, there: false});
+    if (backend === 'cpu' || backend === 'wasm') throw error;
+    context.test!.title += `: ${(error as Error).message}`;
+    return context.skip();
   }
 }
 
+tf.env().set('IS_TEST', true); // tfjs then throws at a kernel that leaves a tensor behind
+
 // said once, whichever test files are run, instead of once for every suite
 describe('backends', () => {
-  for (const {backend, title, there} of report) {
-    const test = async () => {
-      await tf.setBackend(backend);
-      expect(await tf.tidy(() => tf.add([1, 2], [3, 4])).array()).to.deep.equal([4, 6]);
-    };
-    if (there) it(title, test);
-    else it.skip(title);
+  for (const backend of BACKENDS) {
+    const why = absence(backend);
+    if (why !== undefined) it.skip(`${backend}: ${why}`);
+    else {
+      it(backend, async function () {
+        this.test!.title += `: ${await useOrSkip(this, backend)}`;
+        expect(tf.getBackend()).to.equal(backend);
+        expect(await tf.tidy(() => tf.add([1, 2], [3, 4])).array()).to.deep.equal([4, 6]);
+      });
+    }
   }
-  it('cpu and wasm are always there', () => {
-    expect(present).to.include.members(asked().filter((backend) => backend === 'cpu' || backend === 'wasm'));
-  });
 });
 
 /**
@@ -66,9 +100,12 @@ describe('backends', () => {
  * WebGPU in Node cannot read synchronously.
  */
 export function describeBackends(title: string, body: (backend: Backend) => void): void {
-  for (const backend of present) {
+  for (const backend of BACKENDS) {
+    if (absence(backend) !== undefined) continue;
     describe(`${title} [${backend}]`, () => {
-      before(() => tf.setBackend(backend));
+      before(async function () {
+        await useOrSkip(this, backend);
+      });
       beforeEach(() => tf.engine().startScope());
       afterEach(() => tf.engine().endScope());
       body(backend);

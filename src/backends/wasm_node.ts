@@ -24,8 +24,9 @@ function threadWorker(): typeof Worker | undefined {
   const source: string = require(workerScript).wasmWorkerContents.replaceAll('\n', '\\n');
   return class extends Worker {
     constructor() {
-      super(source, {eval: true});
+      super(source, {eval: true, execArgv: []});
     }
+    override ref(): void {} // its threads would keep the process alive that started them
     override postMessage(message: {cmd?: string}): void {
       super.postMessage(message.cmd === 'load' ? {...message, urlOrBlob: script} : message);
     }

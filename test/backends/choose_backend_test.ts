@@ -1,0 +1,53 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {expect} from 'chai';
+import {chooseBackend, setUpWebGPU} from '../../src/node.ts';
+import {describeBackends} from '../backends.ts';
+
+/** The message with which `promise` fails; '' if it does not. */
+const failure = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => '',
+    (error: Error) => error.message,
+  );
+
+describe('chooseBackend', () => {
+  it('starts the one that is asked for', async () => {
+    for (const name of ['cpu', 'wasm', 'cpu']) {
+      const {backend, device, reason} = await chooseBackend(name);
+      expect(backend).to.equal(name);
+      expect(tf.getBackend()).to.equal(name);
+      expect(device).to.not.equal('');
+      expect(reason).to.equal('');
+    }
+  });
+
+  it('names the backends there are, if there is none of that name', async () => {
+    expect(await failure(chooseBackend('cuda'))).to.equal(
+      "backend must be one of webgpu, tensorflow, wasm, cpu, but is 'cuda'",
+    );
+    expect(await failure(chooseBackend(''))).to.match(/but is ''$/);
+  });
+
+  it('says what to install', async function () {
+    if (tf.findBackendFactory('tensorflow') != null) this.skip();
+    expect(await failure(chooseBackend('tensorflow'))).to.equal(
+      'TensorFlow for Node is not installed: npm install @tensorflow/tfjs-node-gpu',
+    );
+  });
+});
+
+describeBackends('setUpWebGPU and chooseBackend', (name) => {
+  it('take a software adapter only if asked to', async function () {
+    if (name !== 'webgpu') this.skip();
+    const adapter = await setUpWebGPU({allowSoftware: true});
+    expect(await setUpWebGPU({allowSoftware: true})).to.equal(adapter);
+    if (!adapter.isSoftware) this.skip();
+    const refusal = `WebGPU finds only a software adapter: ${adapter.description}`;
+    expect(await failure(setUpWebGPU())).to.equal(refusal);
+    const {backend, reason} = await chooseBackend();
+    expect(backend).to.not.equal('webgpu');
+    expect(reason).to.include(refusal);
+    expect(tf.getBackend()).to.equal(backend);
+    expect((await chooseBackend('webgpu')).device).to.equal(`${adapter.description} (software)`);
+  });
+});
