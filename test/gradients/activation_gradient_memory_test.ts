@@ -1,15 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {ActivationGradient} from '../../src/index.ts';
-import {describeBackends, expectClose} from '../backends.ts';
-import {dyOf, expectedDx, kernelMatrix, pass, variableOf} from './passes.ts';
+import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {dyOf, expectedDx, FROZEN_RANK, kernelMatrix, pass, variableOf} from './passes.ts';
 
-const memory = () => {
-  const {numTensors, numDataBuffers} = tf.memory();
-  return {numTensors, numDataBuffers};
-};
-
-const options = {keep: 0.25, frozenRank: 2, refreshEvery: 4};
+const options = {keep: 0.25, frozenRank: FROZEN_RANK, refreshEvery: 4};
 
 describeBackends("ActivationGradient's memory", (backend) => {
   it('is all freed by dispose, which may come twice, and it can be used again', async () => {
@@ -17,17 +12,17 @@ describeBackends("ActivationGradient's memory", (backend) => {
     for (const trainable of [false, true]) {
       const kernel = variableOf(w, trainable);
       const gradient = new ActivationGradient(options);
-      const start = memory();
       for (let i = 0; i < 2; i++) {
-        pass(gradient, kernel, dy).dispose();
-        expect(memory().numTensors).to.be.above(start.numTensors);
-        gradient.dispose();
-        gradient.dispose();
-        expect(gradient.indices).to.equal(undefined);
-        expect(memory()).to.deep.equal(start);
+        await expectNoLeaks(() => {
+          pass(gradient, kernel, dy).dispose();
+          expect(gradient.indices?.isDisposed).to.equal(false);
+          gradient.dispose();
+          gradient.dispose();
+          expect(gradient.indices).to.equal(undefined);
+        });
       }
       const dx = pass(gradient, kernel, dy);
-      await expectClose(dx, await expectedDx(gradient, w, dy, trainable ? 0 : 2));
+      await expectClose(dx, await expectedDx(gradient, w, dy, trainable ? 0 : FROZEN_RANK));
       expect(gradient.stats).to.include({backwardPasses: 3, refreshes: 3});
       gradient.dispose();
     }
@@ -39,18 +34,18 @@ describeBackends("ActivationGradient's memory", (backend) => {
     {what: 'sampled rows', config: {axis: 'rows'}, trainable: false},
   ] as const;
   for (const {what, config, trainable} of CASES) {
-    it(`does not grow over passes with refreshes and assignments: ${what}`, () => {
+    it(`does not grow over passes with refreshes and assignments: ${what}`, async () => {
       const dy = dyOf(0);
       const kernel = variableOf(kernelMatrix(), trainable);
       const gradient = new ActivationGradient(config);
       pass(gradient, kernel, dy).dispose();
-      const start = memory();
       const passes = backend === 'webgpu' ? 20 : 200;
-      for (let i = 0; i < passes; i++) {
-        if (i % 50 === 9) tf.tidy(() => kernel.assign(tf.mul(kernel, 1.5)));
-        pass(gradient, kernel, dy).dispose();
-      }
-      expect(memory()).to.deep.equal(start);
+      await expectNoLeaks(() => {
+        for (let i = 0; i < passes; i++) {
+          if (i % 50 === 9) tf.tidy(() => kernel.assign(tf.mul(kernel, 1.5)));
+          pass(gradient, kernel, dy).dispose();
+        }
+      });
       expect(gradient.stats.backwardPasses).to.equal(1 + passes);
       gradient.dispose();
     });
@@ -67,17 +62,18 @@ describe('ActivationGradient from backend to backend', () => {
     await tf.setBackend('cpu');
     const kernel = variableOf(w, false);
     const gradient = new ActivationGradient({...options, refreshEvery: 100});
-    const start = memory();
-    for (const [i, backend] of ['cpu', 'wasm', 'cpu'].entries()) {
-      await tf.setBackend(backend);
-      for (let again = 0; again < 2; again++) {
-        const dx = pass(gradient, kernel, dy);
-        await expectClose(dx, await expectedDx(gradient, w, dy, 2));
-        dx.dispose();
+    await expectNoLeaks(async () => {
+      for (const [i, backend] of ['cpu', 'wasm', 'cpu'].entries()) {
+        await tf.setBackend(backend);
+        for (let again = 0; again < 2; again++) {
+          const dx = pass(gradient, kernel, dy);
+          await expectClose(dx, await expectedDx(gradient, w, dy, FROZEN_RANK));
+          dx.dispose();
+        }
+        expect(gradient.stats.refreshes).to.equal(i + 1);
       }
-      expect(gradient.stats.refreshes).to.equal(i + 1);
-    }
-    gradient.dispose();
-    expect(memory()).to.deep.equal(start);
+      gradient.dispose();
+    });
+    kernel.dispose();
   });
 });

@@ -71,14 +71,16 @@ describeBackends('sampleRows', (backend) => {
   });
 
   it('never gives a zero row a weight, also among many rows', async () => {
-    const dy = withZeroRows(spreadRows(150, 2, 4), (row) => row % 2 === 1);
+    const isZero = (row: number) => row % 7 < 3;
+    const dy = withZeroRows(spreadRows(154, 2, 4), isZero);
     for (const m of [30, 75, 100]) {
       for (const {indices, weights} of await samples(dy, m, 8)) {
         for (const [n, weight] of weights.entries()) {
           expect(Number.isFinite(weight)).to.equal(true);
-          if (indices[n]! % 2 === 1) expect(weight).to.equal(0);
+          if (isZero(indices[n]!)) expect(weight).to.equal(0);
         }
-        expect(weights.filter((weight) => weight > 0)).to.have.length.within(Math.min(m, 75) - 1, m);
+        // 88 rows are not zero; rounding may leave the last place empty
+        expect(weights.filter((weight) => weight > 0)).to.have.length.within(Math.min(m, 88) - 1, m);
       }
     }
   });
