@@ -23,7 +23,25 @@ export const variableOf = (matrix: Matrix, trainable: boolean): tf.Variable =>
 export const SIZES: Sizes = {rows: 8, inputs: 64, units: 96, rank: 0, bias: false};
 /** Not smaller: for results of up to 128 numbers tfjs takes a WebGPU program that software runs very slowly. */
 export const FROZEN_RANK = 12;
-export const kernelMatrix = (seed = 1): Matrix => randomProduct(SIZES, seed).kernel;
+
+const memo = <K extends object | number, V>(make: (key: K) => V): ((key: K) => V) => {
+  const made = new Map<K, V>();
+  return (key) => {
+    if (!made.has(key)) made.set(key, make(key));
+    return made.get(key)!;
+  };
+};
+
+/** W of a seed. */
+export const kernelMatrix = memo((seed: number): Matrix => randomProduct(SIZES, seed).kernel);
+
+/** Its frozen factors: they are tested elsewhere, and take long on a software WebGPU. */
+const factorsOf = memo(async (w: Matrix) => {
+  const {frozenA, frozenB} = tf.tidy(() => factorize(tensorOf(w), FROZEN_RANK));
+  const factors = {frozenA: await matrixOf(frozenA), frozenB: await matrixOf(frozenB)};
+  tf.dispose([frozenA, frozenB]);
+  return factors;
+});
 
 /** dy whose columns of one half (0 or 1) are large: those get selected. */
 export const dyOf = (half: number): Matrix => {
@@ -36,12 +54,8 @@ export const dyOf = (half: number): Matrix => {
 export const indicesOf = async (gradient: ActivationGradient): Promise<number[]> =>
   Array.from(await gradient.indices!.data());
 
-/** What dx must be for the columns selected, with the frozen factors of that kernel. */
-export async function expectedDx(gradient: ActivationGradient, w: Matrix, dy: Matrix, rank: number) {
-  const product = {kernel: w, scale: 1};
-  if (rank === 0) return approxDx(product, dy, await indicesOf(gradient)).data;
-  const {frozenA, frozenB} = tf.tidy(() => factorize(tensorOf(w), rank, {seed: gradient.config.seed}));
-  const factors = {frozenA: await matrixOf(frozenA), frozenB: await matrixOf(frozenB)};
-  tf.dispose([frozenA, frozenB]);
-  return approxDx(product, dy, await indicesOf(gradient), factors).data;
+/** What dx must be for the columns selected; with a frozen kernel's factors or without. */
+export async function expectedDx(gradient: ActivationGradient, w: Matrix, dy: Matrix, frozen = true) {
+  const factors = frozen ? await factorsOf(w) : undefined;
+  return approxDx({kernel: w, scale: 1}, dy, await indicesOf(gradient), factors).data;
 }
