@@ -8,6 +8,9 @@ export type Choose = (
   transposed: boolean,
 ) => ActivationGradient | undefined;
 
+/** What tfjs names the scope of tf.fused.matMul. */
+const FUSED_SCOPE = 'fusedMatMul__op';
+
 interface Tagged {
   gradient: ActivationGradient;
   frozenData: object | undefined;
@@ -25,8 +28,10 @@ export function interceptMatMul(choose: Choose): () => void {
   const mark = (inputs: tf.NamedTensorInfoMap, attrs: object): void => {
     const {a, b} = inputs as {a: tf.TensorInfo; b: tf.TensorInfo};
     const {transposeA, transposeB} = attrs as {transposeA: boolean; transposeB: boolean};
-    const {gradientDepth, kernelDepth} = tf.engine().state;
-    const recorded = gradientDepth > 0 && kernelDepth === 1;
+    const {gradientDepth, kernelDepth, scopeStack} = tf.engine().state;
+    // while a tape records, tf.fused.matMul with an activation is a plain product: that of a direct call stays stock
+    const fused = scopeStack.some(({name}) => name === FUSED_SCOPE);
+    const recorded = gradientDepth > 0 && kernelDepth === 1 && !fused;
     if (!recorded || transposeA || a.shape.length !== 2 || b.shape.length !== 2) return;
     const variable = Object.values(tf.engine().registeredVariables).find(({dataId}) => dataId === b.dataId);
     const gradient = variable && choose(variable, a.shape, transposeB);

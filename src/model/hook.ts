@@ -118,6 +118,8 @@ class Products {
 }
 
 type Call = Layer['call'];
+/** What Dense.call does first: a protected method of tfjs. */
+type Hookable = {invokeCallHook: (...args: Parameters<Call>) => void};
 
 /** Sends every stock Dense's product through our op: its gradient alone changes. */
 function interceptDense(products: Products): () => void {
@@ -135,10 +137,15 @@ function interceptDense(products: Products): () => void {
     let own = settings.get(this);
     if (own === undefined) {
       own = denseSettings(this.getConfig() as {units: number}, this.name);
+      // the variables of a layer that was made frozen believe that they are trained: only the setter tells them
+      if (!this.trainable) this.trainable = false;
       settings.set(this, own);
     }
     const settled = own;
-    return tf.tidy(() => denseForward(settled, {x, kernel: variable, bias: bias?.read(), gradient}));
+    return tf.tidy(() => {
+      (this as unknown as Hookable).invokeCallHook(inputs, kwargs);
+      return denseForward(settled, {x, kernel: variable, bias: bias?.read(), gradient});
+    });
   };
   return () => {
     prototype.call = stock;
