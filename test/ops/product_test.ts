@@ -35,6 +35,23 @@ describeBackends('product', (backend) => {
     }
   });
 
+  it('multiplies matrices by pairs', async () => {
+    const random = randomStream(2);
+    for (const [n, k, m] of SIZES.slice(0, 4)) {
+      const pairs = [0, 1].map(() => [randomMatrix(n, k, random), randomMatrix(k, m, random)] as const);
+      const expected = pairs.flatMap(([a, b]) => Array.from(matMul(a, b).data));
+      for (const transposeA of [false, true]) {
+        for (const transposeB of [false, true]) {
+          const left = tf.stack(pairs.map(([a]) => tensorOf(transposeA ? transpose(a) : a)));
+          const right = tf.stack(pairs.map(([, b]) => tensorOf(transposeB ? transpose(b) : b)));
+          const result = product<tf.Tensor3D>(left, right, transposeA, transposeB);
+          expect(result.shape).to.deep.equal([2, n, m]);
+          await expectClose(result, expected);
+        }
+      }
+    }
+  });
+
   it('hands wasm no transposed operand', async function () {
     if (backend !== 'wasm') this.skip();
     const stock = tf.getKernel(tf.BatchMatMul, 'wasm');
