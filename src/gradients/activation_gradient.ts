@@ -108,9 +108,11 @@ export class ActivationGradient {
     }
     this.counts.kept = plan.kept;
     this.counts.savedMultiplyAdds += exactAdds - plan.multiplyAdds;
-    if (this.config.axis === 'columns') return this.fromColumns(dy, kernel, plan, frozenData, adapter);
-    const sample = sampleRows(dy, plan.kept, this.random());
-    return sampledActivationGrad({dy, kernel, ...sample, ...adapter}, this.transposed);
+    return tf.tidy(() => {
+      if (this.config.axis === 'columns') return this.fromColumns(dy, kernel, plan, frozenData, adapter);
+      const sample = sampleRows(dy, plan.kept, this.random());
+      return sampledActivationGrad({dy, kernel, ...sample, ...adapter}, this.transposed);
+    });
   }
 
   private fromColumns(
