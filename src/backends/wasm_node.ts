@@ -5,7 +5,7 @@ import {Worker} from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs-core';
 import {activate, importOptional} from './start.ts';
 
-// the backend takes half of the cores and never more than four threads, so that threads need four cores
+// the backend takes half of the cores, and never more than eight: threads begin at four cores
 const CORES_FOR_THREADS = 4;
 
 /**

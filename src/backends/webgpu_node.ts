@@ -7,7 +7,7 @@ export interface WebGPUAdapter {
   vendor: string;
   /** Family of the GPU, 'hopper' for one; may be empty. */
   architecture: string;
-  /** Name of the device or of its driver, for people. */
+  /** The device and its driver, 'nvidia-h200, NVIDIA: 580.159.04' for one. */
   description: string;
   /** It computes on the CPU (SwiftShader, llvmpipe), far slower than backend wasm. */
   isSoftware: boolean;
@@ -36,7 +36,7 @@ function describe(info: GPUAdapterInfo): WebGPUAdapter {
   // the names serve versions of the package in which the info has no isFallbackAdapter
   const isSoftware =
     info.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe/i.test(`${device} ${description}`);
-  return {vendor, architecture, description: description || device || vendor, isSoftware};
+  return {vendor, architecture, description: [device, description].filter(Boolean).join(', '), isSoftware};
 }
 
 function refuseSoftware(adapter: WebGPUAdapter, allowSoftware: boolean): void {
