@@ -1,13 +1,14 @@
-import type {LayersModel, LayerVariable, layers} from '@tensorflow/tfjs-layers';
+import {LayersModel, type LayerVariable, type layers} from '@tensorflow/tfjs-layers';
 
 export type Layer = layers.Layer;
-/** A model, or a model nested in one: what holds layers in an array. */
+/** A model, or a model nested in one. */
 export type Container = Pick<LayersModel, 'layers' | 'trainable'> & Layer;
 /** TimeDistributed and its like: what holds one layer. */
 export type Wrapper = Layer & {layer: Layer};
 
+/** A layer of the user's own with an array of layers is none: nothing is known of what it does with them. */
 export function isContainer(layer: Layer): layer is Container {
-  return Array.isArray((layer as Partial<Container>).layers);
+  return layer instanceof LayersModel;
 }
 
 export function isWrapper(layer: Layer): layer is Wrapper {
