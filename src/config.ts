@@ -93,6 +93,7 @@ export const CONFIG_KEYS = Object.freeze(Object.keys(RULES)) as readonly (keyof 
 /** One value as an error message shows it: short, and strings distinguishable from numbers. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
+  if (value instanceof RegExp) return String(value);
   if (typeof value === 'object' && value !== null) {
     return Array.isArray(value) ? `[${value.map(show).join(', ')}]` : value.constructor?.name || 'object';
   }

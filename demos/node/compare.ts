@@ -7,8 +7,8 @@ import {train} from './train.ts';
 export type Method = 'celora' | 'exact';
 
 export interface MethodResult {
-  /** Held-out loss after training. */
-  loss: number;
+  /** Held-out loss after training; null if the run was interrupted. */
+  loss: number | null;
   /** Training loss of every step. */
   losses: number[];
   seconds: number;
@@ -54,7 +54,10 @@ export async function compare(task: Task, options: Options, hooks: Hooks): Promi
   say(`sample before: ${await task.sample()}`);
   const result: Comparison = {baseLoss, interrupted: false};
   for (const method of options.compare ? (['celora', 'exact'] as const) : (['celora'] as const)) {
-    if (signal.aborted) break;
+    if (signal.aborted) {
+      result.interrupted = true;
+      break;
+    }
     const config = configFor(method, options.celora);
     const report = applyCELoRA(task.model, {...config, target: options.target ?? task.target});
     if (method === 'celora') {
@@ -79,19 +82,20 @@ export async function compare(task: Task, options: Options, hooks: Hooks): Promi
     } finally {
       bar.stop();
     }
+    if (method === 'celora') await hooks.onTrained();
     const {losses, seconds} = trained;
-    if (losses.length < task.steps) result.interrupted = true;
+    result.interrupted = losses.length < task.steps;
+    const loss = result.interrupted ? null : await heldOut(TITLES[method]);
     result[method] = {
-      loss: await heldOut(TITLES[method]),
+      loss,
       losses,
       seconds,
       tokensPerSecond: (losses.length * task.unitsPerStep) / seconds,
       multiplyAdds: losses.length * (cost.forward + cost.backward),
     };
-    say(`${TITLES[method]}: held-out loss ${result[method].loss.toFixed(4)} after ${seconds.toFixed(1)} s`);
-    if (method === 'celora') {
-      say(`sample after: ${await task.sample()}`);
-      await hooks.onTrained();
+    if (loss !== null) {
+      say(`${TITLES[method]}: held-out loss ${loss.toFixed(4)} after ${seconds.toFixed(1)} s`);
+      if (method === 'celora') say(`sample after: ${await task.sample()}`);
     }
     removeCELoRA(task.model);
   }
@@ -100,7 +104,7 @@ export async function compare(task: Task, options: Options, hooks: Hooks): Promi
 
 /** Who won, in loss and in seconds, whoever it is. */
 export function verdict({celora, exact}: Comparison): string {
-  if (!celora || !exact) return 'No comparison was made.';
+  if (celora?.loss == null || exact?.loss == null) return 'No comparison was made.';
   const [better, lossGap] =
     celora.loss <= exact.loss
       ? ['CE-LoRA', exact.loss - celora.loss]

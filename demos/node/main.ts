@@ -1,3 +1,4 @@
+import {applyCELoRA, removeCELoRA} from '../../src/index.ts';
 import {chooseBackend} from '../../src/node.ts';
 import {compare, verdict} from './compare.ts';
 import {digitsTask} from './digits_task.ts';
@@ -28,6 +29,9 @@ async function prepare(options: Options): Promise<{task: Task; backend: string; 
     const {backend, device, reason} = await chooseBackend(options.backend);
     say(`backend ${backend}: ${device}${reason ? ` (${reason})` : ''}`);
     const task = await (options.model === undefined ? digitsTask(options) : llamaTask(options, say));
+    // a --target that matches nothing is to be said now, not after the first evaluation
+    applyCELoRA(task.model, {...options.celora, target: options.target ?? task.target});
+    removeCELoRA(task.model);
     return {task, backend, device};
   } catch (error) {
     throw error instanceof UserError ? error : new UserError((error as Error).message, {cause: error});
