@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
+import {randomStream} from '../../src/random.ts';
 
 export interface GenerateOptions {
   /** Default 64. */
@@ -27,17 +28,6 @@ export interface GenerateOptions {
  * reused.
  */
 const BUCKET = 32;
-
-/** Uniform numbers in [0, 1): a 32-bit counter hashed by multiply and shift. */
-function uniform(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    let x = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
-    return ((x ^ (x >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
 
 function likeliest(logits: Float32Array): number {
   let best = 0;
@@ -118,7 +108,7 @@ export async function generate(
   }
   if (!(temperature >= 0)) throw new Error(`generate: temperature must be 0 or above, not ${temperature}`);
   if (!(topP > 0 && topP <= 1)) throw new Error(`generate: topP must be above 0 and at most 1, not ${topP}`);
-  const random = uniform(seed);
+  const random = randomStream(seed);
   const ids = [...prompt];
   // One token more than there are positions can be predicted, but not read again.
   const end = Math.min(prompt.length + maxNewTokens, maxPositions + 1);

@@ -68,8 +68,8 @@ export function nextTokenBatch(windows: readonly ArrayLike<number>[]): {
 export interface EvaluateOptions {
   /** Windows a forward pass; default 8. */
   batchSize?: number;
-  /** Called after every forward pass with the windows done so far, and all. */
-  onProgress?: (done: number, total: number) => void;
+  /** Called after every forward pass with the windows done so far, and all; awaited, so that it can end the evaluation. */
+  onProgress?: (done: number, total: number) => void | Promise<void>;
 }
 
 /**
@@ -98,7 +98,7 @@ export async function evaluate(
       }
       tokens += count;
     }
-    onProgress?.(Math.min(start + batchSize, windows.length), windows.length);
+    await onProgress?.(Math.min(start + batchSize, windows.length), windows.length);
   }
   if (tokens === 0) throw new Error('evaluate: no window has two tokens or more');
   return sum / tokens;

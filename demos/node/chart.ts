@@ -6,6 +6,7 @@ const COLOURS = {'CE-LoRA': '#c2410c', 'exact LoRA': '#1d4ed8'};
 
 /** The loss curves as an SVG document: every step faint, a running mean over a twentieth of the steps on top. */
 export function lossChart({celora, exact, baseLoss}: Comparison, title: string): string {
+  const before = baseLoss === null ? [] : [baseLoss];
   const {document} = parseHTML('<html><body></body></html>');
   const curves = [
     {method: 'CE-LoRA' as const, losses: celora?.losses ?? []},
@@ -24,16 +25,16 @@ export function lossChart({celora, exact, baseLoss}: Comparison, title: string):
     y: {label: null, grid: true},
     color: {domain: Object.keys(COLOURS), range: Object.values(COLOURS)},
     marks: [
-      Plot.ruleY([baseLoss], {strokeDasharray: '4 4', stroke: '#888'}),
+      Plot.ruleY(before, {strokeDasharray: '4 4', stroke: '#888'}),
       Plot.line(points, {x: 'step', y: 'loss', stroke: 'method', strokeOpacity: 0.25}),
       Plot.line(points, Plot.windowY({k}, {x: 'step', y: 'loss', stroke: 'method', strokeWidth: 2})),
-      Plot.text([`held-out loss before: ${baseLoss.toFixed(3)}`], {
-        y: [baseLoss],
+      Plot.text(before, {
+        y: before,
         frameAnchor: 'right',
         textAnchor: 'end',
         dy: 10,
         fill: '#666',
-        text: (line: string) => line,
+        text: (loss: number) => `held-out loss before: ${loss.toFixed(3)}`,
       }),
       Plot.text([`training loss, ${title}`], {
         frameAnchor: 'top-left',

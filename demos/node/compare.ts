@@ -1,4 +1,5 @@
 import {applyCELoRA, type CELoRAConfig, estimateCost, removeCELoRA} from '../../src/index.ts';
+import {nextTurn} from './next_turn.ts';
 import type {Options} from './options.ts';
 import {progressBar} from './progress.ts';
 import type {Task} from './task.ts';
@@ -18,7 +19,8 @@ export interface MethodResult {
 }
 
 export interface Comparison {
-  baseLoss: number;
+  /** Held-out loss before training; null if the run was interrupted before it was known. */
+  baseLoss: number | null;
   interrupted: boolean;
   celora?: MethodResult;
   exact?: MethodResult;
@@ -33,6 +35,9 @@ export interface Hooks {
 
 const TITLES: Record<Method, string> = {celora: 'CE-LoRA', exact: 'exact LoRA'};
 
+/** Ends a held-out loss that Ctrl-C cut short. */
+class Interrupted extends Error {}
+
 /** Exact LoRA is the same layer with nothing left out of its gradient: the same kernels, the same batches. */
 function configFor(method: Method, celora: CELoRAConfig): CELoRAConfig {
   return method === 'celora' ? celora : {...celora, keep: 1};
@@ -41,18 +46,27 @@ function configFor(method: Method, celora: CELoRAConfig): CELoRAConfig {
 /** Fine-tunes with CE-LoRA, then with exact LoRA from the same start on the same batches. */
 export async function compare(task: Task, options: Options, hooks: Hooks): Promise<Comparison> {
   const {say, signal} = hooks;
-  const heldOut = async (title: string): Promise<number> => {
+  /** null if it was interrupted. */
+  const heldOut = async (title: string): Promise<number | null> => {
     const bar = progressBar(`${title}: held-out loss`, 100, '%');
     try {
-      return await task.heldOutLoss((done) => bar.update(Math.round(done * 100)));
+      return await task.heldOutLoss(async (done) => {
+        bar.update(Math.round(done * 100));
+        await nextTurn();
+        if (signal.aborted) throw new Interrupted();
+      });
+    } catch (error) {
+      if (error instanceof Interrupted) return null;
+      throw error;
     } finally {
       bar.stop();
     }
   };
   const baseLoss = await heldOut('before');
+  const result: Comparison = {baseLoss, interrupted: baseLoss === null};
+  if (baseLoss === null) return result;
   say(`held-out loss before: ${baseLoss.toFixed(4)}`);
   say(`sample before: ${await task.sample()}`);
-  const result: Comparison = {baseLoss, interrupted: false};
   for (const method of options.compare ? (['celora', 'exact'] as const) : (['celora'] as const)) {
     if (signal.aborted) {
       result.interrupted = true;
@@ -67,7 +81,7 @@ export async function compare(task: Task, options: Options, hooks: Hooks): Promi
       );
     }
     const cost = estimateCost(task.model, task.unitsPerStep).total.configured;
-    const bar = progressBar(TITLES[method], task.steps, 'steps', {loss: '', rate: ''});
+    const bar = progressBar(TITLES[method], task.steps, 'steps');
     const start = performance.now();
     let trained: Awaited<ReturnType<typeof train>>;
     try {
@@ -76,7 +90,7 @@ export async function compare(task: Task, options: Options, hooks: Hooks): Promi
         signal,
         onStep(step, loss) {
           const perSecond = (step * task.unitsPerStep) / ((performance.now() - start) / 1000);
-          bar.update(step, {loss: `loss ${loss.toFixed(3)}`, rate: `${perSecond.toFixed(0)} ${task.unit}/s`});
+          bar.update(step, {info: `, loss ${loss.toFixed(3)}, ${perSecond.toFixed(0)} ${task.unit}/s`});
         },
       });
     } finally {
@@ -84,8 +98,8 @@ export async function compare(task: Task, options: Options, hooks: Hooks): Promi
     }
     if (method === 'celora') await hooks.onTrained();
     const {losses, seconds} = trained;
-    result.interrupted = losses.length < task.steps;
-    const loss = result.interrupted ? null : await heldOut(TITLES[method]);
+    const loss = losses.length < task.steps ? null : await heldOut(TITLES[method]);
+    result.interrupted = loss === null;
     result[method] = {
       loss,
       losses,

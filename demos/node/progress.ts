@@ -1,27 +1,24 @@
 import {Presets, SingleBar} from 'cli-progress';
 
-/** A progress bar on stderr; where that is no terminal, a line every few seconds. */
-export function progressBar(
-  title: string,
-  total: number,
-  unit: string,
-  payload: Record<string, string> = {},
-): SingleBar {
-  const extra = Object.keys(payload)
-    .map((key) => ` {${key}}`)
-    .join('');
+/** A progress bar on stderr; where that is no terminal, a line every few seconds. `info` follows the numbers. */
+export function progressBar(title: string, total: number, unit: string): SingleBar {
   const bar = new SingleBar(
     {
-      format: `${title} {bar} {value}/{total} ${unit}${extra}, {eta_formatted} left`,
+      format: `${title} {bar} {value}/{total} ${unit}{info}, {eta_formatted} left`,
+      // with loss and tokens/s it fits into 80 columns
+      barsize: 16,
       stream: process.stderr,
       noTTYOutput: true,
       notTTYSchedule: 5000,
       hideCursor: true,
-      clearOnComplete: false,
+      // Ctrl-C gives the terminal back; ending the program is the caller's
+      gracefulExit: true,
+      // on a terminal a finished bar stays; elsewhere an empty line would follow each
+      clearOnComplete: !process.stderr.isTTY,
       etaBuffer: 20,
     },
     Presets.shades_classic,
   );
-  bar.start(total, 0, payload);
+  bar.start(total, 0, {info: ''});
   return bar;
 }

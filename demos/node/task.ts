@@ -13,8 +13,8 @@ export interface Task {
   unitsPerStep: number;
   /** The training loss of batch number `step`, on the tape; the same batch for the same number. */
   loss(step: number): Scalar;
-  /** Loss on held-out data; `onProgress` gets the fraction done. */
-  heldOutLoss(onProgress: (done: number) => void): Promise<number>;
+  /** Loss on held-out data; `onProgress` gets the fraction done, and ends it by rejecting. */
+  heldOutLoss(onProgress: (done: number) => Promise<void>): Promise<number>;
   /** What the model makes now of something held out, for a person to read. */
   sample(): Promise<string>;
   dispose(): void;

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
+import {nextTurn} from './next_turn.ts';
 import type {Task} from './task.ts';
 import {UserError} from './user_error.ts';
 
@@ -60,8 +61,7 @@ export async function train(task: Task, {lr, onStep, signal}: TrainOptions): Pro
       await reading;
       reading = read(loss);
       reading.catch(() => {}); // it is awaited above, one step later
-      // let signals and timers through, also on a backend whose reads are immediate
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
     await reading;
     return {losses, seconds: (performance.now() - start) / 1000};
