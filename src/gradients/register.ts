@@ -1,7 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {loraMatMulGradConfig} from './lora_mat_mul_grad.ts';
 
+/** The gradients of our kernels. */
+const GRADIENTS: tf.GradConfig[] = [loraMatMulGradConfig];
+
 /** Registers the gradients of our kernels with tfjs, once. */
 export function registerGradients(): void {
-  if (tf.getGradient(loraMatMulGradConfig.kernelName) == null) tf.registerGradient(loraMatMulGradConfig);
+  for (const config of GRADIENTS) {
+    if (tf.getGradient(config.kernelName) == null) tf.registerGradient(config);
+  }
 }

@@ -73,7 +73,10 @@ describeBackends('the causal loss', (backend) => {
     }
     const before = tf.memory().numTensors;
     const progress: number[] = [];
-    const loss = await evaluate(model, windows, {batchSize: 2, onProgress: (done) => void progress.push(done)});
+    const loss = await evaluate(model, windows, {
+      batchSize: 2,
+      onProgress: (done) => void progress.push(done),
+    });
     expect(loss).to.be.closeTo(total / tokens, 1e-5);
     expect(progress).to.deep.equal([2, 4, 5]);
     // The three tables of the last length stay with the model.
