@@ -1,8 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {loraMatMulGradConfig} from './lora_mat_mul_grad.ts';
+import {addRMSNormGradConfig, rmsNormGradConfig} from './rms_norm_grad.ts';
 
 /** The gradients of our kernels. */
-const GRADIENTS: tf.GradConfig[] = [loraMatMulGradConfig];
+const GRADIENTS: tf.GradConfig[] = [
+  loraMatMulGradConfig,
+  rmsNormGradConfig,
+  addRMSNormGradConfig,
+];
 
 /** Registers the gradients of our kernels with tfjs, once. */
 export function registerGradients(): void {

@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
+import * as transformer from '../transformer_kernel_names.ts';
 import {activationGrad, approxActivationGrad, sampledActivationGrad} from './activation_grad.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
 import {packColumns} from './pack_columns.ts';
+import {addRMSNorm, rmsNorm, rmsNormGrad, rmsNormWeightGrad} from './rms_norm.ts';
 import {sampleRows} from './sample_rows.ts';
 import {columnScores, selectColumns} from './select_columns.ts';
 
@@ -18,6 +20,10 @@ const PORTABLE: Record<string, Implementation> = {
   [names.ColumnScores]: columnScores,
   [names.SelectColumns]: selectColumns,
   [names.SampleRows]: sampleRows,
+  [transformer.RMSNorm]: rmsNorm,
+  [transformer.AddRMSNorm]: addRMSNorm,
+  [transformer.RMSNormGrad]: rmsNormGrad,
+  [transformer.RMSNormWeightGrad]: rmsNormWeightGrad,
 };
 
 /** Registers the portable kernels that `backendName` has none of its own for. */
