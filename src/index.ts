@@ -21,6 +21,7 @@ export {
   sampledActivationGrad,
 } from './ops/activation_grad.ts';
 export {type FactorizeOptions, factorize} from './ops/factorize.ts';
+export {type LayerNormOptions, layerNorm} from './ops/layer_norm.ts';
 export {type LoRAMatMulArgs, loraMatMul} from './ops/lora_mat_mul.ts';
 export {addRMSNorm, type RMSNormOptions, rmsNorm} from './ops/rms_norm.ts';
 export {columnScores, sampleRows, selectColumns} from './ops/select_columns.ts';

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {layerNormGradConfig} from './layer_norm_grad.ts';
 import {loraMatMulGradConfig} from './lora_mat_mul_grad.ts';
 import {addRMSNormGradConfig, rmsNormGradConfig} from './rms_norm_grad.ts';
 
@@ -7,6 +8,7 @@ const GRADIENTS: tf.GradConfig[] = [
   loraMatMulGradConfig,
   rmsNormGradConfig,
   addRMSNormGradConfig,
+  layerNormGradConfig,
 ];
 
 /** Registers the gradients of our kernels with tfjs, once. */

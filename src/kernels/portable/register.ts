@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
 import * as transformer from '../transformer_kernel_names.ts';
 import {activationGrad, approxActivationGrad, sampledActivationGrad} from './activation_grad.ts';
+import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
 import {packColumns} from './pack_columns.ts';
 import {addRMSNorm, rmsNorm, rmsNormGrad, rmsNormWeightGrad} from './rms_norm.ts';
@@ -24,6 +25,9 @@ const PORTABLE: Record<string, Implementation> = {
   [transformer.AddRMSNorm]: addRMSNorm,
   [transformer.RMSNormGrad]: rmsNormGrad,
   [transformer.RMSNormWeightGrad]: rmsNormWeightGrad,
+  [transformer.LayerNorm]: layerNorm,
+  [transformer.LayerNormGrad]: layerNormGrad,
+  [transformer.LayerNormWeightGrad]: layerNormWeightGrad,
 };
 
 /** Registers the portable kernels that `backendName` has none of its own for. */
