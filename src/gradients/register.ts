@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {layerNormGradConfig} from './layer_norm_grad.ts';
 import {loraMatMulGradConfig} from './lora_mat_mul_grad.ts';
 import {addRMSNormGradConfig, rmsNormGradConfig} from './rms_norm_grad.ts';
+import {rotaryEmbeddingGradConfig} from './rotary_embedding_grad.ts';
 
 /** The gradients of our kernels. */
 const GRADIENTS: tf.GradConfig[] = [
@@ -9,6 +10,7 @@ const GRADIENTS: tf.GradConfig[] = [
   rmsNormGradConfig,
   addRMSNormGradConfig,
   layerNormGradConfig,
+  rotaryEmbeddingGradConfig,
 ];
 
 /** Registers the gradients of our kernels with tfjs, once. */

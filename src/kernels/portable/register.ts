@@ -6,6 +6,7 @@ import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
 import {packColumns} from './pack_columns.ts';
 import {addRMSNorm, rmsNorm, rmsNormGrad, rmsNormWeightGrad} from './rms_norm.ts';
+import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
 import {columnScores, selectColumns} from './select_columns.ts';
 
@@ -28,6 +29,7 @@ const PORTABLE: Record<string, Implementation> = {
   [transformer.LayerNorm]: layerNorm,
   [transformer.LayerNormGrad]: layerNormGrad,
   [transformer.LayerNormWeightGrad]: layerNormWeightGrad,
+  [transformer.RotaryEmbedding]: rotaryEmbedding,
 };
 
 /** Registers the portable kernels that `backendName` has none of its own for. */
