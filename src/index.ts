@@ -1,7 +1,7 @@
 export {type Axis, type CELoRAConfig, DEFAULT_CONFIG, resolveConfig, type Score} from './config.ts';
 export {ActivationGradient, type ActivationGradientStats} from './gradients/activation_gradient.ts';
 export type {FusedActivation} from './kernels/kernel_names.ts';
-export type {RotaryPairing} from './kernels/transformer_kernel_names.ts';
+export type {GateActivation, RotaryPairing} from './kernels/transformer_kernel_names.ts';
 export {CELoRADense, type CELoRADenseArgs, celoraDense} from './layers/celora_dense.ts';
 export {type ApplyOptions, applyCELoRA, type CELoRAReport, type ConvertedLayer} from './model/convert.ts';
 export {type Cost, type CostReport, estimateCost, type LayerCost} from './model/cost.ts';
@@ -22,6 +22,7 @@ export {
   sampledActivationGrad,
 } from './ops/activation_grad.ts';
 export {type FactorizeOptions, factorize} from './ops/factorize.ts';
+export {type GatedUnitOptions, gatedUnit} from './ops/gated_unit.ts';
 export {type LayerNormOptions, layerNorm} from './ops/layer_norm.ts';
 export {type LoRAMatMulArgs, loraMatMul} from './ops/lora_mat_mul.ts';
 export {addRMSNorm, type RMSNormOptions, rmsNorm} from './ops/rms_norm.ts';

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {gatedUnitGradConfig} from './gated_unit_grad.ts';
 import {layerNormGradConfig} from './layer_norm_grad.ts';
 import {loraMatMulGradConfig} from './lora_mat_mul_grad.ts';
 import {addRMSNormGradConfig, rmsNormGradConfig} from './rms_norm_grad.ts';
@@ -11,6 +12,7 @@ const GRADIENTS: tf.GradConfig[] = [
   addRMSNormGradConfig,
   layerNormGradConfig,
   rotaryEmbeddingGradConfig,
+  gatedUnitGradConfig,
 ];
 
 /** Registers the gradients of our kernels with tfjs, once. */
