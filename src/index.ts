@@ -21,6 +21,11 @@ export {
   packColumns,
   sampledActivationGrad,
 } from './ops/activation_grad.ts';
+export {
+  type AttentionHeads,
+  type CausalAttentionOptions,
+  causalAttention,
+} from './ops/causal_attention.ts';
 export {type FactorizeOptions, factorize} from './ops/factorize.ts';
 export {type GatedUnitOptions, gatedUnit} from './ops/gated_unit.ts';
 export {type LayerNormOptions, layerNorm} from './ops/layer_norm.ts';

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {causalAttentionGradConfig} from './causal_attention_grad.ts';
 import {gatedUnitGradConfig} from './gated_unit_grad.ts';
 import {layerNormGradConfig} from './layer_norm_grad.ts';
 import {loraMatMulGradConfig} from './lora_mat_mul_grad.ts';
@@ -13,6 +14,7 @@ const GRADIENTS: tf.GradConfig[] = [
   layerNormGradConfig,
   rotaryEmbeddingGradConfig,
   gatedUnitGradConfig,
+  causalAttentionGradConfig,
 ];
 
 /** Registers the gradients of our kernels with tfjs, once. */

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
 import * as transformer from '../transformer_kernel_names.ts';
 import {activationGrad, approxActivationGrad, sampledActivationGrad} from './activation_grad.ts';
+import {causalAttention, causalAttentionGrad} from './causal_attention.ts';
 import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
@@ -33,6 +34,8 @@ const PORTABLE: Record<string, Implementation> = {
   [transformer.RotaryEmbedding]: rotaryEmbedding,
   [transformer.GatedUnit]: gatedUnit,
   [transformer.GatedUnitGrad]: gatedUnitGrad,
+  [transformer.CausalAttention]: causalAttention,
+  [transformer.CausalAttentionGrad]: causalAttentionGrad,
 };
 
 /** Registers the portable kernels that `backendName` has none of its own for. */
