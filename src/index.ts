@@ -26,10 +26,12 @@ export {
   type CausalAttentionOptions,
   causalAttention,
 } from './ops/causal_attention.ts';
+export {deviceDropout} from './ops/dropout.ts';
 export {type FactorizeOptions, factorize} from './ops/factorize.ts';
 export {type GatedUnitOptions, gatedUnit} from './ops/gated_unit.ts';
 export {type LayerNormOptions, layerNorm} from './ops/layer_norm.ts';
 export {type LoRAMatMulArgs, loraMatMul} from './ops/lora_mat_mul.ts';
+export {deviceRandomUniform} from './ops/random_uniform.ts';
 export {addRMSNorm, type RMSNormOptions, rmsNorm} from './ops/rms_norm.ts';
 export {type RotaryEmbeddingOptions, rotaryEmbedding} from './ops/rotary_embedding.ts';
 export {columnScores, sampleRows, selectColumns} from './ops/select_columns.ts';

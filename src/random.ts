@@ -1,4 +1,4 @@
-/** Uniform random numbers in [0, 1) from a seed: mulberry32, enough for one draw a backward pass. */
+/** Uniform random numbers in [0, 1) from a seed: mulberry32, enough for one draw a pass. */
 export function randomStream(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -14,4 +14,52 @@ export function seedFor(name: string, seed: number): number {
   let hash = 0x811c9dc5 ^ seed;
   for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0)!, 0x01000193);
   return hash >>> 0;
+}
+
+/** The lists that take down the seeds drawn, and what is handed out instead of new ones. */
+const recordings: number[][] = [];
+let replayed: Iterator<number> | undefined;
+
+/**
+ * Seeds from a seed, integers in [0, 2³²): what a layer draws in its forward pass. They can be recorded and replayed,
+ * so that a pass that is computed again drops the same numbers.
+ */
+export function seedStream(seed: number): () => number {
+  const random = randomStream(seed);
+  return () => {
+    const value = replayed ? nextReplayed(replayed) : random() * 2 ** 32;
+    for (const recording of recordings) recording.push(value);
+    return value;
+  };
+}
+
+function nextReplayed(seeds: Iterator<number>): number {
+  const next = seeds.next();
+  if (next.done) throw new Error('a pass that is computed again draws more random numbers than at first');
+  return next.value;
+}
+
+/** Runs `run` and takes down the seeds it draws. May be nested. */
+export function recordSeeds<T>(run: () => T): {result: T; seeds: number[]} {
+  const seeds: number[] = [];
+  recordings.push(seeds);
+  try {
+    return {result: run(), seeds};
+  } finally {
+    recordings.splice(recordings.indexOf(seeds), 1);
+  }
+}
+
+/**
+ * Runs `run` with the seeds of a run before; the streams stay where they are. May be nested and recorded.
+ * @throws Error if it draws more.
+ */
+export function replaySeeds<T>(seeds: number[], run: () => T): T {
+  const before = replayed;
+  replayed = seeds.values();
+  try {
+    return run();
+  } finally {
+    replayed = before;
+  }
 }

@@ -107,3 +107,14 @@ export interface SampleRowsAttrs {
   /** The one uniform random number in [0, 1) that the draw uses. */
   offset: number;
 }
+
+/**
+ * Uniform random numbers in [0, 1), multiples of 2⁻²⁴: number i of the flattened result is a hash of i and the seed,
+ * the same on every backend (counter_hash.ts). No inputs.
+ */
+export const DeviceRandomUniform = 'DeviceRandomUniform';
+export interface DeviceRandomUniformAttrs {
+  shape: number[];
+  /** An integer in [0, 2³²). */
+  seed: number;
+}

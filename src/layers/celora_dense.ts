@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {adapterScale, type CELoRAConfig, CONFIG_KEYS, resolveConfig} from '../config.ts';
 import {ActivationGradient} from '../gradients/activation_gradient.ts';
+import {deviceDropout} from '../ops/dropout.ts';
 import {loraMatMul} from '../ops/lora_mat_mul.ts';
-import {randomStream, seedFor} from '../random.ts';
+import {seedFor, seedStream} from '../random.ts';
 import {
   type DenseArgs,
   type DenseSettings,
@@ -67,7 +68,7 @@ export class CELoRADense extends tfl.layers.Layer {
     this.supportsMasking = true;
     this.inputSpec = [{minNDim: 2}];
     this.gradient = new ActivationGradient({...this.config, seed: seedFor(this.name, this.config.seed)});
-    this.dropoutSeed = randomStream(seedFor(`${this.name}/dropout`, this.config.seed));
+    this.dropoutSeed = seedStream(seedFor(`${this.name}/dropout`, this.config.seed));
   }
 
   override build(inputShape: tfl.Shape | tfl.Shape[]): void {
@@ -161,8 +162,7 @@ export class CELoRADense extends tfl.layers.Layer {
       const {gradient, settings} = this;
       if (training && loraA && loraB && this.config.loraDropout > 0) {
         // the base sees x, the adapter sees what dropout left of it: two products
-        const seed = this.dropoutSeed();
-        const dropped = tf.dropout(tf.cast(x, 'float32'), this.config.loraDropout, undefined, seed);
+        const dropped = deviceDropout(tf.cast(x, 'float32'), this.config.loraDropout, this.dropoutSeed());
         const low = loraMatMul({x: dropped, kernel: loraA});
         const branch = tf.mul(loraMatMul({x: low, kernel: loraB}), scale);
         return settings.activate(tf.add(loraMatMul({x, kernel, bias, gradient}), branch));

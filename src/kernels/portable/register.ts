@@ -7,6 +7,7 @@ import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
 import {packColumns} from './pack_columns.ts';
+import {deviceRandomUniform} from './random_uniform.ts';
 import {addRMSNorm, rmsNorm, rmsNormGrad, rmsNormWeightGrad} from './rms_norm.ts';
 import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
@@ -24,6 +25,7 @@ const PORTABLE: Record<string, Implementation> = {
   [names.ColumnScores]: columnScores,
   [names.SelectColumns]: selectColumns,
   [names.SampleRows]: sampleRows,
+  [names.DeviceRandomUniform]: deviceRandomUniform,
   [transformer.RMSNorm]: rmsNorm,
   [transformer.AddRMSNorm]: addRMSNorm,
   [transformer.RMSNormGrad]: rmsNormGrad,
