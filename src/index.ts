@@ -30,10 +30,13 @@ export {
   type CausalAttentionOptions,
   causalAttention,
 } from './ops/causal_attention.ts';
+export {crossEntropy} from './ops/cross_entropy.ts';
 export {deviceDropout} from './ops/dropout.ts';
 export {type FactorizeOptions, factorize} from './ops/factorize.ts';
 export {type GatedUnitOptions, gatedUnit} from './ops/gated_unit.ts';
+export type {LabelOptions, Reduction} from './ops/labels.ts';
 export {type LayerNormOptions, layerNorm} from './ops/layer_norm.ts';
+export {type LinearCrossEntropyArgs, linearCrossEntropy} from './ops/linear_cross_entropy.ts';
 export {type LoRAMatMulArgs, loraMatMul} from './ops/lora_mat_mul.ts';
 export {deviceRandomUniform} from './ops/random_uniform.ts';
 export {addRMSNorm, type RMSNormOptions, rmsNorm} from './ops/rms_norm.ts';

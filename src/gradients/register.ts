@@ -1,5 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {attachGradientGradConfig} from './attach_gradient_grad.ts';
 import {causalAttentionGradConfig} from './causal_attention_grad.ts';
+import {crossEntropyLossGradConfig} from './cross_entropy_grad.ts';
+import {embeddingLookupGradConfig} from './embedding_grad.ts';
 import {gatedUnitGradConfig} from './gated_unit_grad.ts';
 import {layerNormGradConfig} from './layer_norm_grad.ts';
 import {loraMatMulGradConfig} from './lora_mat_mul_grad.ts';
@@ -15,6 +18,9 @@ const GRADIENTS: tf.GradConfig[] = [
   rotaryEmbeddingGradConfig,
   gatedUnitGradConfig,
   causalAttentionGradConfig,
+  crossEntropyLossGradConfig,
+  attachGradientGradConfig,
+  embeddingLookupGradConfig,
 ];
 
 /** Registers the gradients of our kernels with tfjs, once. */

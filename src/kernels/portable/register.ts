@@ -1,9 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
+import * as training from '../training_kernel_names.ts';
 import * as transformer from '../transformer_kernel_names.ts';
 import {activationGrad, approxActivationGrad, sampledActivationGrad} from './activation_grad.ts';
+import {adamWStep} from './adamw_step.ts';
+import {attachGradient} from './attach_gradient.ts';
 import {causalAttention, causalAttentionGrad} from './causal_attention.ts';
+import {countLabels, crossEntropy, crossEntropyGrad, crossEntropyLoss} from './cross_entropy.ts';
+import {embeddingGrad, embeddingLookup} from './embedding.ts';
 import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
+import {globalNorm} from './global_norm.ts';
 import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
 import {packColumns} from './pack_columns.ts';
@@ -12,6 +18,7 @@ import {addRMSNorm, rmsNorm, rmsNormGrad, rmsNormWeightGrad} from './rms_norm.ts
 import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
 import {columnScores, selectColumns} from './select_columns.ts';
+import {unpack} from './unpack.ts';
 
 type Implementation = (inputs: never, attrs: never) => tf.Tensor | tf.Tensor[];
 
@@ -26,6 +33,16 @@ const PORTABLE: Record<string, Implementation> = {
   [names.SelectColumns]: selectColumns,
   [names.SampleRows]: sampleRows,
   [names.DeviceRandomUniform]: deviceRandomUniform,
+  [training.CountLabels]: countLabels,
+  [training.CrossEntropy]: crossEntropy,
+  [training.CrossEntropyGrad]: crossEntropyGrad,
+  [training.CrossEntropyLoss]: crossEntropyLoss,
+  [training.AttachGradient]: attachGradient,
+  [training.EmbeddingLookup]: embeddingLookup,
+  [training.EmbeddingGrad]: embeddingGrad,
+  [training.GlobalNorm]: globalNorm,
+  [training.AdamWStep]: adamWStep,
+  [training.Unpack]: unpack,
   [transformer.RMSNorm]: rmsNorm,
   [transformer.AddRMSNorm]: addRMSNorm,
   [transformer.RMSNormGrad]: rmsNormGrad,

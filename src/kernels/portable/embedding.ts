@@ -1,0 +1,15 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {
+  EmbeddingGradInputs,
+  EmbeddingLookupAttrs,
+  EmbeddingLookupInputs,
+} from '../training_kernel_names.ts';
+
+export function embeddingLookup({table, ids}: EmbeddingLookupInputs): tf.Tensor {
+  return tf.gather(table, ids as tf.Tensor1D);
+}
+
+/** scatterND sums duplicates on every backend; gather's own gradient needs a kernel that wasm lacks. */
+export function embeddingGrad({dy, ids}: EmbeddingGradInputs, {classes}: EmbeddingLookupAttrs): tf.Tensor {
+  return tf.scatterND(tf.expandDims(ids, 1), dy, [classes, dy.shape[1]!]);
+}
