@@ -90,23 +90,27 @@ export class ActivationGradient {
    * @param dy [N, out].
    * @param kernel W, as at construction.
    * @param frozenData What identifies the values of a frozen W (its data id); undefined for a trainable kernel.
+   * @param continued Whether these are more rows of the last pass, which came in pieces: they belong to it in what is
+   *   counted and keep its selection.
    */
   compute(
     dy: tf.Tensor2D,
     kernel: tf.Tensor,
     frozenData: object | undefined,
     adapter: AdapterTerm = {},
+    continued = false,
   ): tf.Tensor2D {
     const [rows, out] = dy.shape;
     const exactAdds = rows * kernel.size;
     const plan = planActivationGrad(this.config, rows, kernel.size / out, out, frozenData !== undefined);
     this.counts.multiplyAdds += exactAdds;
-    this.counts.backwardPasses++;
+    if (!continued) this.counts.backwardPasses++;
     if (this.exact || plan.exact || this.counts.backwardPasses <= this.config.exactSteps) {
-      this.counts.exactPasses++;
+      if (!continued) this.counts.exactPasses++;
       return activationGrad({dy, kernel, ...adapter}, this.transposed);
     }
-    this.counts.kept = plan.kept;
+    const keptBefore = continued && this.config.axis === 'rows' ? this.counts.kept : 0;
+    this.counts.kept = keptBefore + plan.kept;
     this.counts.savedMultiplyAdds += exactAdds - plan.multiplyAdds;
     return tf.tidy(() => {
       if (this.config.axis === 'columns') return this.fromColumns(dy, kernel, plan, frozenData, adapter);

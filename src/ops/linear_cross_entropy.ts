@@ -1,0 +1,190 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {show} from '../config.ts';
+import type {ActivationGradient} from '../gradients/activation_gradient.ts';
+import {isRecording, offTape} from '../gradients/off_tape.ts';
+import {registerGradients} from '../gradients/register.ts';
+import {ActivationGrad, LoRAMatMul} from '../kernels/kernel_names.ts';
+import {runKernel} from '../kernels/register.ts';
+import {AttachGradient, CrossEntropy, CrossEntropyGrad} from '../kernels/training_kernel_names.ts';
+import {activationGrad} from './activation_grad.ts';
+import {matrix, vector} from './check.ts';
+import {checkLabels, countLabels, type LabelOptions} from './labels.ts';
+import {product} from './product.ts';
+
+export interface LinearCrossEntropyArgs extends LabelOptions {
+  /** Hidden states x [..., d], float32. */
+  x: tf.Tensor;
+  /** The head W [d, V]; [V, d] if `transposed`, as an embedding's table is. */
+  kernel: tf.Tensor;
+  /** Default false. */
+  transposed?: boolean;
+  /** b [V]. */
+  bias?: tf.Tensor | undefined;
+  /** int32 [...]. */
+  labels: tf.Tensor;
+  /** How dx is computed; absent = exactly. The object owns the derived state: one for each head. */
+  gradient?: ActivationGradient | undefined;
+  /** Whether kernel and bias get a gradient. Default: each if it is a trainable `tf.Variable`. */
+  trainKernel?: boolean;
+  /** The most bytes that the logits of a chunk of rows may take; one row is the least. Default 256 MiB. */
+  chunkBytes?: number;
+}
+
+interface Head {
+  kernel: tf.Tensor;
+  transposed: boolean;
+  bias: tf.Tensor | undefined;
+  gradient: ActivationGradient | undefined;
+  /** What identifies the kernel's values if it is frozen. */
+  frozenData: object | undefined;
+}
+
+type Want = 'x' | 'kernel' | 'bias';
+
+/**
+ * Cross-entropy of the logits xW + b of a model's head, without ever holding all of them: rows are taken in chunks, and
+ * while a tape records, the gradients are computed right then from each chunk's logits, which so are needed once
+ * (the idea of Liger Kernel's fused linear cross-entropy, arXiv 2410.10989). Only dx stays, and is scaled in backward.
+ *
+ * A chunk holds every c-th row, not neighbours: a sample of the whole batch, on which an approximate `gradient`
+ * selects its columns. The chunks of a call are one backward pass of it, counted when the loss is computed.
+ * @returns The mean (or sum) over the labels that count, [], as `crossEntropy` does; bad labels as there.
+ * @throws Error for operands of the wrong shape or dtype and for a bad option.
+ */
+export function linearCrossEntropy(args: LinearCrossEntropyArgs): tf.Scalar {
+  const op = 'linearCrossEntropy';
+  registerGradients();
+  const {x, kernel, bias, transposed = false, gradient, trainKernel, chunkBytes = 2 ** 28} = args;
+  const shape = matrix(op, 'kernel', kernel);
+  const [inputs, classes] = transposed ? [shape[1], shape[0]] : shape;
+  if (x.rank < 2 || x.dtype !== 'float32' || x.shape.at(-1) !== inputs) {
+    throw new Error(
+      `${op}: x must be float32 of shape [..., ${inputs}] and rank ≥ 2, but is ${x.dtype} of shape [${x.shape}]`,
+    );
+  }
+  checkLabels(op, args.labels, x.shape.slice(0, -1));
+  if (bias) vector(op, 'bias', bias, classes);
+  if (gradient && gradient.transposed !== transposed) {
+    throw new Error(`${op}: gradient must be one for a ${transposed ? 'transposed' : 'plain'} kernel`);
+  }
+  if (typeof chunkBytes !== 'number' || !(chunkBytes > 0))
+    throw new Error(`${op}: chunkBytes must be a number > 0, but is ${show(chunkBytes)}`);
+
+  const trains = (tensor: tf.Tensor) => trainKernel ?? (tensor instanceof tf.Variable && tensor.trainable);
+  const wants = new Set<Want>();
+  if (isRecording()) {
+    wants.add('x');
+    if (trains(kernel)) wants.add('kernel');
+    if (bias && trains(bias)) wants.add('bias');
+  }
+  const head = {kernel, bias, transposed, gradient, frozenData: trains(kernel) ? undefined : kernel.dataId};
+  return tf.tidy(() => {
+    const rows = tf.reshape(x, [-1, inputs]) as tf.Tensor2D;
+    const chunks = Math.ceil(rows.shape[0] / Math.max(1, Math.floor(chunkBytes / (4 * classes))));
+    const {loss, ...gradients} = offTape(() => {
+      const {labels, scale} = countLabels(op, args.labels, classes, args);
+      return lossAndGradients(rows, labels, scale, head, chunks, wants);
+    });
+    let value = loss;
+    for (const [name, input] of Object.entries({x: rows, kernel, bias})) {
+      const given = gradients[name as Want];
+      if (input && given) value = runKernel<tf.Scalar>(AttachGradient, {value, input, gradient: given});
+    }
+    return value;
+  });
+}
+
+type Gradients = {[name in Want]?: tf.Tensor};
+
+function lossAndGradients(
+  x: tf.Tensor2D,
+  labels: tf.Tensor1D,
+  scale: tf.Scalar,
+  head: Head,
+  chunks: number,
+  wants: Set<Want>,
+): Gradients & {loss: tf.Scalar} {
+  const losses: tf.Tensor[] = [];
+  const dxs: tf.Tensor[] = [];
+  const sums: Gradients = {};
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    const done = tf.tidy(() => {
+      const rows = tf.range(chunk, x.shape[0], chunks, 'int32');
+      const part = chunks === 1 ? x : tf.gather(x, rows);
+      const partLabels = chunks === 1 ? labels : tf.gather(labels, rows);
+      const {losses, dLogits} = chunkLosses(part, partLabels, scale, head, wants.size > 0);
+      const made: Gradients = dLogits ? chunkGradients(part, dLogits, head, chunk > 0, wants) : {};
+      for (const name of ['kernel', 'bias'] as const) {
+        const [sum, more] = [sums[name], made[name]];
+        if (sum && more) made[name] = tf.add(sum, more);
+      }
+      return {...made, losses};
+    });
+    losses.push(done.losses);
+    if (done.x) dxs.push(done.x);
+    for (const name of ['kernel', 'bias'] as const) {
+      sums[name]?.dispose();
+      if (done[name]) sums[name] = done[name];
+    }
+  }
+  return {
+    ...sums,
+    ...(dxs.length > 0 ? {x: interleave(dxs)} : {}),
+    loss: tf.mul(tf.sum(tf.concat(losses)), scale),
+  };
+}
+
+function chunkLosses(
+  x: tf.Tensor,
+  labels: tf.Tensor,
+  scale: tf.Scalar,
+  head: Head,
+  wantsGradient: boolean,
+): {losses: tf.Tensor; dLogits?: tf.Tensor2D} {
+  const logits = logitsOf(x, head);
+  const inputs = {logits, labels};
+  const [losses, top, total] = runKernel<[tf.Tensor, tf.Tensor, tf.Tensor]>(CrossEntropy, inputs);
+  if (!wantsGradient) return {losses};
+  const dLogits = runKernel<tf.Tensor2D>(CrossEntropyGrad, {...inputs, top, total, scale});
+  logits.dispose();
+  return {losses, dLogits};
+}
+
+function logitsOf(x: tf.Tensor, {kernel, bias, transposed}: Head): tf.Tensor {
+  if (!transposed) {
+    const attrs = {hasBias: bias !== undefined, hasAdapter: false, scale: 1, activation: 'linear'};
+    return runKernel(LoRAMatMul, bias ? [x, kernel, bias] : [x, kernel], attrs);
+  }
+  // x · tableᵀ is what that kernel computes for a dy of x
+  const logits = runKernel<tf.Tensor>(ActivationGrad, {dy: x, kernel}, {transposed: false});
+  return bias ? tf.add(logits, bias) : logits;
+}
+
+function chunkGradients(
+  x: tf.Tensor,
+  dLogits: tf.Tensor2D,
+  {kernel, transposed, gradient, frozenData}: Head,
+  continued: boolean,
+  wants: Set<Want>,
+): Gradients {
+  const made: Gradients = {
+    x: gradient
+      ? gradient.compute(dLogits, kernel, frozenData, {}, continued)
+      : activationGrad({dy: dLogits, kernel}, transposed),
+  };
+  if (wants.has('kernel')) made.kernel = transposed ? product(dLogits, x, true) : product(x, dLogits, true);
+  if (wants.has('bias')) made.bias = tf.sum(dLogits, 0);
+  return made;
+}
+
+/** The rows of c parts in their order: row i of part j was row i·c + j. The last parts may be a row shorter. */
+function interleave(parts: tf.Tensor[]): tf.Tensor {
+  if (parts.length === 1) return parts[0]!;
+  const starts = parts.map((_, j) => parts.slice(0, j).reduce((sum, part) => sum + part.shape[0]!, 0));
+  const count = parts.reduce((sum, part) => sum + part.shape[0]!, 0);
+  const order = Int32Array.from(
+    {length: count},
+    (_, row) => starts[row % parts.length]! + Math.floor(row / parts.length),
+  );
+  return tf.gather(tf.concat(parts), tf.tensor1d(order, 'int32'));
+}
