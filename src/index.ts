@@ -32,6 +32,7 @@ export {
 } from './ops/causal_attention.ts';
 export {crossEntropy} from './ops/cross_entropy.ts';
 export {deviceDropout} from './ops/dropout.ts';
+export {embeddingLookup} from './ops/embedding_lookup.ts';
 export {type FactorizeOptions, factorize} from './ops/factorize.ts';
 export {type GatedUnitOptions, gatedUnit} from './ops/gated_unit.ts';
 export type {LabelOptions, Reduction} from './ops/labels.ts';
