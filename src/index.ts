@@ -30,6 +30,7 @@ export {
   type CausalAttentionOptions,
   causalAttention,
 } from './ops/causal_attention.ts';
+export {clipByGlobalNorm} from './ops/clip_by_global_norm.ts';
 export {crossEntropy} from './ops/cross_entropy.ts';
 export {deviceDropout} from './ops/dropout.ts';
 export {embeddingLookup} from './ops/embedding_lookup.ts';

@@ -122,11 +122,11 @@ export interface AdamWStepAttrs {
 }
 
 /** A vector cut into tensors of these shapes, in order: the opposite of flattening and concatenating them. */
-export const Unpack = 'Unpack';
-export interface UnpackInputs {
+export const UnpackTensors = 'UnpackTensors';
+export interface UnpackTensorsInputs {
   /** [n]. */
   flat: Tensor;
 }
-export interface UnpackAttrs {
+export interface UnpackTensorsAttrs {
   shapes: number[][];
 }

@@ -18,7 +18,7 @@ import {addRMSNorm, rmsNorm, rmsNormGrad, rmsNormWeightGrad} from './rms_norm.ts
 import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
 import {columnScores, selectColumns} from './select_columns.ts';
-import {unpack} from './unpack.ts';
+import {unpackTensors} from './unpack_tensors.ts';
 
 type Implementation = (inputs: never, attrs: never) => tf.Tensor | tf.Tensor[];
 
@@ -42,7 +42,7 @@ const PORTABLE: Record<string, Implementation> = {
   [training.EmbeddingGrad]: embeddingGrad,
   [training.GlobalNorm]: globalNorm,
   [training.AdamWStep]: adamWStep,
-  [training.Unpack]: unpack,
+  [training.UnpackTensors]: unpackTensors,
   [transformer.RMSNorm]: rmsNorm,
   [transformer.AddRMSNorm]: addRMSNorm,
   [transformer.RMSNormGrad]: rmsNormGrad,

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {UnpackAttrs, UnpackInputs} from '../training_kernel_names.ts';
+import type {UnpackTensorsAttrs, UnpackTensorsInputs} from '../training_kernel_names.ts';
 
 const sizeOf = (shape: number[]): number => shape.reduce((size, n) => size * n, 1);
 
@@ -12,7 +12,7 @@ function halves(x: tf.Tensor, sizes: number[]): tf.Tensor[] {
   return [...halves(first, left), ...halves(second, right)];
 }
 
-export function unpack({flat}: UnpackInputs, {shapes}: UnpackAttrs): tf.Tensor[] {
+export function unpackTensors({flat}: UnpackTensorsInputs, {shapes}: UnpackTensorsAttrs): tf.Tensor[] {
   const sizes = shapes.map(sizeOf);
   const parts = tf.getBackend() === 'wasm' ? halves(flat, sizes) : tf.split(flat, sizes);
   return parts.map((part, i) => tf.reshape(part, shapes[i]!));
