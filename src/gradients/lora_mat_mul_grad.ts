@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {LoRAMatMul, type LoRAMatMulAttrs} from '../kernels/kernel_names.ts';
 import {namedOperands} from '../kernels/operands.ts';
 import {activationGrad} from '../ops/activation_grad.ts';
+import {lowRankMatMul} from '../ops/low_rank_mat_mul.ts';
 import {product} from '../ops/product.ts';
 import type {ActivationGradient} from './activation_gradient.ts';
 
@@ -24,7 +25,7 @@ export const loraMatMulGradConfig: tf.GradConfig = {
     const attrs = namedAttrs as unknown as TapeAttrs;
     const {x, kernel, bias, loraA, loraB} = namedOperands(saved, attrs);
     // shared by dA and dx, which run in tidies of their own
-    const loraDy = loraB && tf.tidy(() => tf.mul(product(dy, loraB, false, true), attrs.scale));
+    const loraDy = loraB && lowRankMatMul(dy, loraB, {transposeB: true, scale: attrs.scale});
     const adapter = loraA && loraDy ? {loraA, loraDy} : {};
     const dx = () =>
       attrs.gradient
@@ -34,9 +35,8 @@ export const loraMatMulGradConfig: tf.GradConfig = {
     if (bias) closures.push(() => tf.sum(dy, 0));
     if (loraA && loraDy) {
       closures.push(
-        () => product(x, loraDy, true, false),
-        () =>
-          product(tf.mul(tf.matMul(x as tf.Tensor2D, loraA as tf.Tensor2D), attrs.scale), dy, true, false),
+        () => lowRankMatMul(x, loraDy, {transposeA: true}),
+        () => lowRankMatMul(lowRankMatMul(x, loraA, {scale: attrs.scale}), dy, {transposeA: true}),
       );
     }
     return {...closures} as unknown as ReturnType<tf.GradFunc>;

@@ -21,6 +21,20 @@ export interface LoRAMatMulAttrs {
 }
 export type FusedActivation = 'linear' | 'relu' | 'elu';
 
+/** scale · a · b, each transposed or not, where one of the result's sides is an adapter's or a frozen factor's rank. */
+export const LowRankMatMul = 'LowRankMatMul';
+export interface LowRankMatMulInputs {
+  /** [n, k], or [k, n] if transposeA. */
+  a: Tensor;
+  /** [k, m], or [m, k] if transposeB. */
+  b: Tensor;
+}
+export interface LowRankMatMulAttrs {
+  transposeA: boolean;
+  transposeB: boolean;
+  scale: number;
+}
+
 /** dx = dy Wᵀ + (s dy Bᵀ) Aᵀ, [N, in]: exact. */
 export const ActivationGrad = 'ActivationGrad';
 export interface AdapterTerm {

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {registerPortableKernels} from './portable/register.ts';
+import {registerWebGPUKernels} from './webgpu/register.ts';
 
 /**
  * Runs one of our kernels on the current backend. A backend that has no kernel of its own under that name gets the
@@ -11,7 +12,10 @@ export function runKernel<T extends tf.Tensor | tf.Tensor[]>(
   attrs: object = {},
 ): T {
   const backend = tf.getBackend();
-  if (tf.getKernel(name, backend) == null) registerPortableKernels(backend);
+  if (tf.getKernel(name, backend) == null) {
+    if (backend === 'webgpu') registerWebGPUKernels();
+    registerPortableKernels(backend);
+  }
   // absent optional inputs are left out: tfjs's tape trips over undefined ones
   const present = Array.isArray(inputs)
     ? inputs

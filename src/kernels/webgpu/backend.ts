@@ -1,0 +1,25 @@
+import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
+
+/**
+ * What we use of tfjs's WebGPUBackend, private parts included: they are those of tfjs-backend-webgpu 4.22, and all that
+ * reads or writes them is dispatch.ts.
+ */
+export interface WebGPUBackend extends KernelBackend {
+  device: GPUDevice;
+  adapterInfo: {vendor: string; architecture: string};
+  tensorMap: {get(dataId: object): {resource: GPUBuffer | null}};
+  commandEncoder: GPUCommandEncoder | null;
+  computePassEncoder: GPUComputePassEncoder | null;
+  dispatchCountInPass: number;
+  commandQueueOwnedIds: WeakSet<object>;
+  activeTimers: {name: string; query: Promise<number>}[] | null;
+  supportTimestampQuery: boolean;
+  querySet: GPUQuerySet | null;
+  querySetCount: number;
+  makeTensorInfo(shape: number[], dtype: 'float32' | 'int32'): TensorInfo;
+  uploadToGPU(dataId: object): void;
+  ensureCommandEncoderReady(): void;
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+  getQueryTime(): Promise<number>;
+}

@@ -1,0 +1,88 @@
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {
+  ColumnScoresAttrs,
+  ColumnScoresInputs,
+  PackColumnsAttrs,
+  PackColumnsInputs,
+  SelectColumnsAttrs,
+  SelectColumnsInputs,
+} from '../kernel_names.ts';
+import type {WebGPUBackend} from './backend.ts';
+import {dispatch} from './dispatch.ts';
+import * as shaders from './shaders.ts';
+import {sumParts} from './skinny.ts';
+
+/** Rows of dy that one workgroup adds up: enough workgroups for a GPU at 2048 rows, and few parts to sum. */
+const ROWS_OF_PART = 128;
+
+/** ‖dy_i‖ times ‖R_i‖ or 1; the score 'weight' needs no kernel. */
+export function columnScores(
+  backend: WebGPUBackend,
+  {dy, norms}: ColumnScoresInputs,
+  {score}: ColumnScoresAttrs,
+): TensorInfo {
+  const [m, n] = dy.shape as [number, number];
+  const count = Math.ceil(m / ROWS_OF_PART);
+  const parts = backend.makeTensorInfo([count, n], 'float32');
+  dispatch(backend, {
+    label: 'ColumnSquares',
+    source: shaders.column_squares,
+    specialization: {},
+    outputs: [{name: 'parts', tensor: parts}],
+    inputs: [{name: 'dy', tensor: dy}],
+    uniforms: {m, n, part: ROWS_OF_PART},
+    workgroups: [Math.ceil(n / 64), count, 1],
+  });
+  const output = backend.makeTensorInfo([n], 'float32');
+  const root = {factors: score === 'gradient' ? undefined : norms};
+  sumParts(backend, {label: 'ColumnScores', parts, count, size: n, root}, output);
+  backend.disposeData(parts.dataId);
+  return output;
+}
+
+export function selectColumns(
+  backend: WebGPUBackend,
+  {scores}: SelectColumnsInputs,
+  {k}: SelectColumnsAttrs,
+): TensorInfo {
+  const output = backend.makeTensorInfo([k], 'int32');
+  dispatch(backend, {
+    label: 'SelectColumns',
+    source: shaders.select_columns,
+    specialization: {},
+    outputs: [{name: 'indices', tensor: output, type: 'i32'}],
+    inputs: [{name: 'scores', tensor: scores}],
+    uniforms: {k, size: scores.shape[0]!},
+    workgroups: [1, 1, 1],
+  });
+  return output;
+}
+
+/** The layout is [in, k], so that the approximated gradient has the same form as the exact one. */
+export function packColumns(
+  backend: WebGPUBackend,
+  {kernel, indices, frozenA, frozenB}: PackColumnsInputs,
+  {transposed}: PackColumnsAttrs,
+): TensorInfo {
+  const [rows, columns] = kernel.shape as [number, number];
+  const [inputs, out] = transposed ? [columns, rows] : [rows, columns];
+  const k = indices.shape[0]!;
+  const output = backend.makeTensorInfo([inputs, k], 'float32');
+  const factors =
+    frozenA && frozenB
+      ? [
+          {name: 'frozenA', tensor: frozenA},
+          {name: 'frozenB', tensor: frozenB},
+        ]
+      : [];
+  dispatch(backend, {
+    label: 'PackColumns',
+    source: shaders.pack_columns,
+    specialization: {TURNED: transposed, FACTORS: factors.length > 0},
+    outputs: [{name: 'packed', tensor: output}],
+    inputs: [{name: 'kernel', tensor: kernel}, {name: 'indices', tensor: indices, type: 'u32'}, ...factors],
+    uniforms: {inputs, out, k, rank: frozenA?.shape[1] ?? 0},
+    workgroups: [Math.ceil(k / 64), Math.ceil(inputs / 4), 1],
+  });
+  return output;
+}

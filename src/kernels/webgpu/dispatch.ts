@@ -1,0 +1,166 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {WebGPUBackend} from './backend.ts';
+import {type Specialization, specialize} from './shader.ts';
+
+/** A buffer that a shader sees, by the name it has there. */
+export interface Binding {
+  name: string;
+  tensor: tf.TensorInfo;
+  /** Element type in the shader. Default 'f32'. */
+  type?: 'f32' | 'vec4f' | 'i32' | 'u32' | 'vec4u';
+}
+
+/** One pass of a compute shader. */
+export interface Dispatch {
+  /** What profiles call it. */
+  label: string;
+  /** Text with entry point `main`; it declares neither its buffers nor its uniforms. */
+  source: string;
+  specialization: Specialization;
+  outputs: readonly Binding[];
+  inputs: readonly Binding[];
+  /** Numbers that the shader knows as `u.name`: 32-bit unsigned integers, and `floats`. */
+  uniforms: Readonly<Record<string, number>>;
+  floats?: Readonly<Record<string, number>>;
+  workgroups: readonly [number, number, number];
+}
+
+/** Bind groups and uniform buffers kept for reuse: a training step repeats the same few hundred. */
+const KEPT = 4096;
+
+interface Pipeline {
+  pipeline: GPUComputePipeline;
+  layout: GPUBindGroupLayout;
+  id: number;
+}
+
+/** What is kept for a device: to make a pipeline, a bind group or a uniform buffer costs more than to look it up. */
+class DeviceCache {
+  private readonly pipelines = new Map<string, Pipeline>();
+  private readonly uniforms = new Map<string, {buffer: GPUBuffer; id: number}>();
+  private readonly groups = new Map<string, GPUBindGroup>();
+  private readonly ids = new WeakMap<GPUBuffer, number>();
+  private nextId = 0;
+
+  constructor(private readonly device: GPUDevice) {}
+
+  pipeline(dispatch: Dispatch): Pipeline {
+    const {label, source, specialization, outputs, inputs, uniforms, floats = {}} = dispatch;
+    const types = [...outputs, ...inputs].map(({type = 'f32'}) => type);
+    const key = `${label} ${Object.entries(specialization)} ${types}`;
+    const known = this.pipelines.get(key);
+    if (known !== undefined) return known;
+    const declare = ({name, type = 'f32'}: Binding, i: number) =>
+      `@group(0) @binding(${i}) var<storage, ${i < outputs.length ? 'read_write' : 'read'}> ${name}: array<${type}>;`;
+    const fields = [
+      ...Object.keys(uniforms).map((name) => `${name}: u32,`),
+      ...Object.keys(floats).map((name) => `${name}: f32,`),
+    ];
+    const code = [
+      ...[...outputs, ...inputs].map(declare),
+      `struct Uniforms { ${fields.join(' ')} }`,
+      `@group(0) @binding(${types.length}) var<uniform> u: Uniforms;`,
+      specialize(source, specialization),
+    ].join('\n');
+    const pipeline = this.device.createComputePipeline({
+      label,
+      layout: 'auto',
+      compute: {module: this.device.createShaderModule({label, code}), entryPoint: 'main'},
+    });
+    const made = {pipeline, layout: pipeline.getBindGroupLayout(0), id: this.nextId++};
+    this.pipelines.set(key, made);
+    return made;
+  }
+
+  private uniform({uniforms, floats = {}}: Dispatch): {buffer: GPUBuffer; id: number} {
+    const [integers, reals] = [Object.values(uniforms), Object.values(floats)];
+    const key = `${integers};${reals}`;
+    const known = this.uniforms.get(key);
+    if (known !== undefined) return known;
+    const words = new Uint32Array(Math.ceil((integers.length + reals.length) / 4) * 4);
+    words.set(integers);
+    new Float32Array(words.buffer).set(reals, integers.length);
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+    const buffer = this.device.createBuffer({size: words.byteLength, usage});
+    this.device.queue.writeBuffer(buffer, 0, words);
+    if (this.uniforms.size >= KEPT) this.uniforms.clear();
+    const made = {buffer, id: this.nextId++};
+    this.uniforms.set(key, made);
+    return made;
+  }
+
+  private id(buffer: GPUBuffer): number {
+    let id = this.ids.get(buffer);
+    if (id === undefined) {
+      id = this.nextId++;
+      this.ids.set(buffer, id);
+    }
+    return id;
+  }
+
+  group(pipeline: Pipeline, buffers: GPUBuffer[], dispatch: Dispatch): GPUBindGroup {
+    const uniform = this.uniform(dispatch);
+    const key = `${pipeline.id},${uniform.id},${buffers.map((buffer) => this.id(buffer))}`;
+    const known = this.groups.get(key);
+    if (known !== undefined) return known;
+    const entries = [...buffers, uniform.buffer].map((buffer, binding) => ({binding, resource: {buffer}}));
+    const group = this.device.createBindGroup({layout: pipeline.layout, entries});
+    if (this.groups.size >= KEPT) this.groups.clear();
+    this.groups.set(key, group);
+    return group;
+  }
+}
+
+const caches = new WeakMap<GPUDevice, DeviceCache>();
+
+/** Records a pass among those of tfjs's own programs, and submits when tfjs would. */
+export function dispatch(backend: WebGPUBackend, pass: Dispatch): void {
+  const {device} = backend;
+  let cache = caches.get(device);
+  if (cache === undefined) {
+    cache = new DeviceCache(device);
+    caches.set(device, cache);
+  }
+  const pipeline = cache.pipeline(pass);
+  if (tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) return;
+  const tensors = [...pass.outputs, ...pass.inputs].map(({tensor}) => tensor.dataId);
+  const buffers = tensors.map((dataId) => {
+    backend.uploadToGPU(dataId);
+    return backend.tensorMap.get(dataId).resource!;
+  });
+  const group = cache.group(pipeline, buffers, pass);
+  // their buffers are not to be given to others before these commands are submitted
+  for (const dataId of tensors) backend.commandQueueOwnedIds.add(dataId);
+  record(backend, pipeline.pipeline, group, pass);
+}
+
+function record(
+  backend: WebGPUBackend,
+  pipeline: GPUComputePipeline,
+  group: GPUBindGroup,
+  {label, workgroups}: Dispatch,
+): void {
+  backend.ensureCommandEncoderReady();
+  const timed = backend.activeTimers !== null && backend.activeTimers !== undefined;
+  if (timed && backend.supportTimestampQuery) {
+    backend.endComputePassEncoder();
+    backend.querySet ??= backend.device.createQuerySet({type: 'timestamp', count: backend.querySetCount});
+    const timestampWrites = {
+      querySet: backend.querySet,
+      beginningOfPassWriteIndex: 0,
+      endOfPassWriteIndex: 1,
+    };
+    backend.computePassEncoder = backend.commandEncoder!.beginComputePass({timestampWrites});
+  } else {
+    backend.computePassEncoder ??= backend.commandEncoder!.beginComputePass();
+  }
+  const pass = backend.computePassEncoder;
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(...workgroups);
+  backend.dispatchCountInPass++;
+  if (!timed && backend.dispatchCountInPass < tf.env().getNumber('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE')) return;
+  backend.endComputePassEncoder();
+  if (timed) backend.activeTimers!.push({name: label, query: backend.getQueryTime()});
+  else backend.submitQueue();
+}

@@ -1,0 +1,108 @@
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import {util} from '@tensorflow/tfjs-core';
+import type {FusedActivation} from '../kernel_names.ts';
+import type {WebGPUBackend} from './backend.ts';
+import {type Binding, dispatch} from './dispatch.ts';
+import {instantiate} from './shader.ts';
+import * as shaders from './shaders.ts';
+
+/** One of the products that add up to C: A [m, depth] · B, B [n, depth] or, with `plainB`, [depth, n]. */
+export interface Segment {
+  a: TensorInfo;
+  b: TensorInfo;
+  depth: number;
+}
+
+/** C [m, n] = activation(scale · Σ A_s · B_s + bias); see kernels/webgpu/gemm.wgsl. */
+export interface Gemm {
+  label: string;
+  m: number;
+  n: number;
+  /** One to three; only the first may be turned, gathered or batched. */
+  segments: readonly Segment[];
+  /** B is [depth, n], as W is in xW. Default: [n, depth], as W is in dy Wᵀ. */
+  plainB?: boolean;
+  /** A is [depth, m]. */
+  turnedA?: boolean;
+  /** int32 [depth]: which columns of A's buffer [m, strideA] are A's. */
+  indices?: TensorInfo;
+  /** Numbers from one row of A to the next, if not depth (m with turnedA). */
+  strideA?: number;
+  /** Row i of A is row rows[i] of its buffer times weights[i], and is added to row rows[i] of C. */
+  rows?: {indices: TensorInfo; weights: TensorInfo};
+  /** Default 1. */
+  scale?: number;
+  bias?: TensorInfo | undefined;
+  activation?: FusedActivation;
+  /** Equal products, one behind the other in A, B and C. Default 1. */
+  batch?: number;
+}
+
+/**
+ * Tiles of 64 × 64 where those of 128 × 128 would be fewer than this: too few to occupy a large GPU.
+ */
+const LEAST_WIDE_TILES = 64;
+
+/** Runs the product into `output`. */
+export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo): void {
+  const {label, m, n, segments, plainB = false, turnedA = false, indices, rows, bias} = product;
+  const {scale = 1, activation = 'linear', batch = 1} = product;
+  const depths = segments.map(({depth}) => depth);
+  const strideA = product.strideA ?? (turnedA ? m : depths[0]!);
+  // rows that are whole vec4s: those of C, of every A (but for a gathered one), of every B
+  const rowLengths = [
+    n,
+    ...(indices ? [] : [strideA]),
+    ...(turnedA ? [m] : depths),
+    ...(plainB ? [] : depths),
+  ];
+  const vec4 = rowLengths.every((length) => length % 4 === 0);
+  const wide = Math.ceil(m / 128) * Math.ceil(n / 128) * batch >= LEAST_WIDE_TILES;
+  const type = vec4 ? 'vec4f' : 'f32';
+  const matrices: Binding[] = segments.flatMap(({a, b}, i) => [
+    {name: `a${i}`, tensor: a, type: i === 0 && indices ? 'f32' : type},
+    {name: `b${i}`, tensor: b, type},
+  ]);
+  if (bias) matrices.push({name: 'bias', tensor: bias, type});
+  const others: Binding[] = [];
+  if (indices) others.push({name: 'indices', tensor: indices, type: 'u32'});
+  if (rows) {
+    others.push({name: 'rows', tensor: rows.indices, type: 'u32'}, {name: 'weights', tensor: rows.weights});
+  }
+  const parts = matrices.map(({name}) =>
+    instantiate(name === 'a0' && indices ? shaders.gathered_matrix : shaders.matrix, name),
+  );
+  const tile = wide ? 128 : 64;
+  dispatch(backend, {
+    label,
+    source: [...parts, shaders.gemm].join('\n'),
+    specialization: {
+      RUN: wide ? 8 : 4,
+      WIDE: wide,
+      VEC4: vec4,
+      SEGMENTS_2: segments.length > 1,
+      SEGMENTS_3: segments.length > 2,
+      A_KM: turnedA,
+      B_KN: plainB,
+      ROWS: rows !== undefined,
+      BIAS: bias !== undefined,
+      RELU: activation === 'relu',
+      ELU: activation === 'elu',
+    },
+    outputs: [{name: 'c', tensor: output, type}],
+    inputs: [...matrices, ...others],
+    uniforms: {
+      m,
+      n,
+      strideA,
+      batchA: util.sizeFromShape(segments[0]!.a.shape) / batch,
+      batchB: util.sizeFromShape(segments[0]!.b.shape) / batch,
+      batchC: m * n,
+      depth0: depths[0]!,
+      depth1: depths[1] ?? 0,
+      depth2: depths[2] ?? 0,
+    },
+    floats: {scale},
+    workgroups: [Math.ceil(n / tile), Math.ceil(m / tile), batch],
+  });
+}

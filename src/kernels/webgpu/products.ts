@@ -1,0 +1,113 @@
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {
+  ActivationGradAttrs,
+  ActivationGradInputs,
+  ApproxActivationGradInputs,
+  LoRAMatMulAttrs,
+  LoRAMatMulInputs,
+  LowRankMatMulAttrs,
+  LowRankMatMulInputs,
+  SampledActivationGradInputs,
+} from '../kernel_names.ts';
+import {namedOperands} from '../operands.ts';
+import type {WebGPUBackend} from './backend.ts';
+import {gemm, type Segment} from './gemm.ts';
+import {lowRank} from './skinny.ts';
+
+const matrixOf = (tensor: TensorInfo) => tensor.shape as [number, number];
+
+/** [x | s xA] · [W ; B] in one loop. */
+export function loraMatMul(
+  backend: WebGPUBackend,
+  inputs: LoRAMatMulInputs,
+  attrs: LoRAMatMulAttrs,
+): TensorInfo {
+  const {x, kernel, bias, loraA, loraB} = namedOperands(inputs, attrs);
+  const {scale, activation} = attrs;
+  const [m, depth] = matrixOf(x);
+  const n = kernel.shape[1]!;
+  const segments: Segment[] = [{a: x, b: kernel, depth}];
+  let low: TensorInfo | undefined;
+  if (loraA && loraB) {
+    const rank = loraA.shape[1]!;
+    low = lowRank(backend, {label: 'LoRADown', m, n: rank, depth, a: x, b: loraA, plainB: true, scale});
+    segments.push({a: low, b: loraB, depth: rank});
+  }
+  const output = backend.makeTensorInfo([m, n], 'float32');
+  gemm(backend, {label: 'LoRAMatMul', m, n, segments, plainB: true, bias, activation}, output);
+  if (low) backend.disposeData(low.dataId);
+  return output;
+}
+
+export function lowRankMatMul(
+  backend: WebGPUBackend,
+  {a, b}: LowRankMatMulInputs,
+  {transposeA, transposeB, scale}: LowRankMatMulAttrs,
+): TensorInfo {
+  const [m, depth] = transposeA ? [a.shape[1]!, a.shape[0]!] : matrixOf(a);
+  const n = b.shape[transposeB ? 0 : 1]!;
+  const label = 'LowRankMatMul';
+  if (n <= m) {
+    return lowRank(backend, {label, m, n, depth, a, turnedA: transposeA, b, plainB: !transposeB, scale});
+  }
+  // the factor stands to the left: Cᵀ = BᵀAᵀ has the few columns
+  const turned = {a: b, turnedA: !transposeB, b: a, plainB: transposeA, turnedC: true};
+  return lowRank(backend, {label, m: n, n: m, depth, ...turned, scale});
+}
+
+export function activationGrad(
+  backend: WebGPUBackend,
+  {dy, kernel, loraA, loraDy}: ActivationGradInputs,
+  {transposed}: ActivationGradAttrs,
+): TensorInfo {
+  const [m, depth] = matrixOf(dy);
+  const n = kernel.shape[transposed ? 1 : 0]!;
+  const segments = [{a: dy, b: kernel, depth}, ...adapterSegment(loraA, loraDy)];
+  const output = backend.makeTensorInfo([m, n], 'float32');
+  gemm(backend, {label: 'ActivationGrad', m, n, segments, plainB: transposed}, output);
+  return output;
+}
+
+const adapterSegment = (loraA?: TensorInfo, loraDy?: TensorInfo): Segment[] =>
+  loraA && loraDy ? [{a: loraDy, b: loraA, depth: loraA.shape[1]!}] : [];
+
+/** [dy[:,I] | dy B₀ᵀ | s dy Bᵀ] · [R[:,I] | A₀ | A]ᵀ in one loop, without a copy of dy's columns. */
+export function approxActivationGrad(
+  backend: WebGPUBackend,
+  {dy, indices, packed, frozenA, frozenB, loraA, loraDy}: ApproxActivationGradInputs,
+): TensorInfo {
+  const [m, out] = matrixOf(dy);
+  const [n, depth] = matrixOf(packed);
+  const segments: Segment[] = [{a: dy, b: packed, depth}];
+  let frozenDy: TensorInfo | undefined;
+  if (frozenA && frozenB) {
+    const rank = frozenB.shape[0]!;
+    frozenDy = lowRank(backend, {label: 'FrozenDown', m, n: rank, depth: out, a: dy, b: frozenB});
+    segments.push({a: frozenDy, b: frozenA, depth: rank});
+  }
+  segments.push(...adapterSegment(loraA, loraDy));
+  const output = backend.makeTensorInfo([m, n], 'float32');
+  gemm(backend, {label: 'ApproxActivationGrad', m, n, segments, indices, strideA: out}, output);
+  if (frozenDy) backend.disposeData(frozenDy.dataId);
+  return output;
+}
+
+/** Adds the sampled rows' product to the adapter's term, or to zeros. */
+export function sampledActivationGrad(
+  backend: WebGPUBackend,
+  {dy, kernel, indices, weights, loraA, loraDy}: SampledActivationGradInputs,
+  {transposed}: ActivationGradAttrs,
+): TensorInfo {
+  const [all, depth] = matrixOf(dy);
+  const n = kernel.shape[transposed ? 1 : 0]!;
+  const output = backend.makeTensorInfo([all, n], 'float32');
+  const [adapter] = adapterSegment(loraA, loraDy);
+  // a product of depth 0 is zero
+  const start = adapter ?? {a: dy, b: kernel, depth: 0};
+  gemm(backend, {label: 'SampledRowsStart', m: all, n, segments: [start]}, output);
+  const segments = [{a: dy, b: kernel, depth}];
+  const m = indices.shape[0]!;
+  const rows = {indices, weights};
+  gemm(backend, {label: 'SampledActivationGrad', m, n, segments, plainB: transposed, rows}, output);
+  return output;
+}

@@ -1,0 +1,102 @@
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {WebGPUBackend} from './backend.ts';
+import {type Binding, dispatch} from './dispatch.ts';
+import {gemm} from './gemm.ts';
+import {instantiate} from './shader.ts';
+import * as shaders from './shaders.ts';
+
+/** C [m, n] = scale · A · B with few columns: a product by an adapter's or a frozen factor. */
+export interface Skinny {
+  label: string;
+  m: number;
+  n: number;
+  depth: number;
+  /** [m, depth], or [depth, m] with `turnedA`. */
+  a: TensorInfo;
+  turnedA?: boolean;
+  /** [n, depth], or [depth, n] with `plainB`. */
+  b: TensorInfo;
+  plainB?: boolean;
+  /** C is [n, m]. */
+  turnedC?: boolean;
+  /** Default 1. */
+  scale?: number;
+}
+
+/** More columns than these are no longer few. */
+export const MOST_COLUMNS = 32;
+const ROWS_OF_TILE = 64;
+/** Workgroups aimed at, by cutting the depth into parts; each part is at least LEAST_DEPTH long. */
+const WORKGROUPS = 512;
+const LEAST_DEPTH = 256;
+
+export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
+  const {label, m, n, depth, a, turnedA = false, b, plainB = false, turnedC = false, scale = 1} = product;
+  const output = backend.makeTensorInfo(turnedC ? [n, m] : [m, n], 'float32');
+  const rowLengths = [turnedA ? m : depth, plainB ? n : depth];
+  const vec4 = rowLengths.every((length) => length % 4 === 0);
+  const type = vec4 ? 'vec4f' : 'f32';
+  const tiles = Math.ceil(m / ROWS_OF_TILE);
+  const wanted = Math.max(1, Math.min(Math.floor(depth / LEAST_DEPTH), Math.round(WORKGROUPS / tiles)));
+  const part = Math.ceil(depth / wanted / 32) * 32;
+  const parts = Math.ceil(depth / part);
+  const columns = 2 ** Math.ceil(Math.log2(Math.ceil(n / 4)));
+  const sums = parts === 1 && scale === 1 ? output : backend.makeTensorInfo([parts, m, n], 'float32');
+  const matrices: Binding[] = [
+    {name: 'a', tensor: a, type},
+    {name: 'b', tensor: b, type},
+  ];
+  dispatch(backend, {
+    label,
+    source: [...matrices.map(({name}) => instantiate(shaders.matrix, name)), shaders.skinny].join('\n'),
+    specialization: {COLUMNS: columns, VEC4: vec4, A_KM: turnedA, B_KN: plainB, C_TURNED: turnedC},
+    outputs: [{name: 'c', tensor: sums}],
+    inputs: matrices,
+    uniforms: {m, n, depth, part},
+    workgroups: [tiles, 1, parts],
+  });
+  if (sums === output) return output;
+  sumParts(backend, {label: `${label}Sum`, parts: sums, count: parts, size: m * n, scale}, output);
+  backend.disposeData(sums.dataId);
+  return output;
+}
+
+interface Parts {
+  label: string;
+  /** [count, size]. */
+  parts: TensorInfo;
+  count: number;
+  size: number;
+  scale?: number;
+  /** The square root of the sum, times these [size] where they are given. */
+  root?: {factors: TensorInfo | undefined};
+}
+
+export function sumParts(backend: WebGPUBackend, sum: Parts, output: TensorInfo): void {
+  const {label, parts, count, size, scale = 1, root} = sum;
+  const factors = root?.factors;
+  const groups = Math.ceil(size / 64);
+  const x = Math.min(groups, backend.device.limits.maxComputeWorkgroupsPerDimension);
+  dispatch(backend, {
+    label,
+    source: shaders.sum_parts,
+    specialization: {ROOT: root !== undefined, FACTORS: factors !== undefined},
+    outputs: [{name: 'out', tensor: output}],
+    inputs: [{name: 'parts', tensor: parts}, ...(factors ? [{name: 'factors', tensor: factors}] : [])],
+    uniforms: {size, parts: count},
+    floats: {scale},
+    workgroups: [x, Math.ceil(groups / x), 1],
+  });
+}
+
+/** C [m, n] of any width: by `skinny` where the columns are few. */
+export function lowRank(backend: WebGPUBackend, product: Skinny): TensorInfo {
+  const {label, m, n, depth, a, b, turnedA = false, plainB = false, turnedC = false, scale = 1} = product;
+  if (n <= MOST_COLUMNS) return skinny(backend, product);
+  const output = backend.makeTensorInfo(turnedC ? [n, m] : [m, n], 'float32');
+  const straight = {m, n, segments: [{a, b, depth}], turnedA, plainB};
+  // Cᵀ = BᵀAᵀ
+  const swapped = {m: n, n: m, segments: [{a: b, b: a, depth}], turnedA: plainB, plainB: turnedA};
+  gemm(backend, {label, scale, ...(turnedC ? swapped : straight)}, output);
+  return output;
+}
