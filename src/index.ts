@@ -44,3 +44,4 @@ export {deviceRandomUniform} from './ops/random_uniform.ts';
 export {addRMSNorm, type RMSNormOptions, rmsNorm} from './ops/rms_norm.ts';
 export {type RotaryEmbeddingOptions, rotaryEmbedding} from './ops/rotary_embedding.ts';
 export {columnScores, sampleRows, selectColumns} from './ops/select_columns.ts';
+export {AdamW, type AdamWOptions} from './train/adamw.ts';
