@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {product} from '../../src/ops/product.ts';
-import {type AttentionShape, attention} from './attention.ts';
 import {type RotaryConfig, rotaryTables} from './rotary.ts';
 
 type LayerArgs = NonNullable<ConstructorParameters<typeof tfl.layers.Layer>[0]>;
@@ -11,47 +10,6 @@ type Gradient = {value: tf.Tensor; gradFunc: (dy: tf.Tensor, saved: tf.Tensor[])
 
 const first = (inputs: Inputs) => (Array.isArray(inputs) ? inputs[0]! : inputs);
 const firstShape = (shapes: Shapes) => (Array.isArray(shapes[0]) ? shapes[0] : shapes) as tfl.Shape;
-
-/** Root mean square normalisation over the last axis: x / √(mean(x²) + epsilon) · weight. */
-export class LlamaRMSNorm extends tfl.layers.Layer {
-  static className = 'LlamaRMSNorm';
-  private readonly epsilon: number;
-  private weight!: tfl.LayerVariable;
-
-  constructor(args: LayerArgs & {epsilon: number}) {
-    super(args);
-    this.epsilon = args.epsilon;
-  }
-
-  override build(inputShape: Shapes) {
-    const dim = firstShape(inputShape).at(-1)!;
-    this.weight = this.addWeight('weight', [dim], 'float32', tfl.initializers.ones());
-    super.build(inputShape);
-  }
-
-  override call(inputs: Inputs) {
-    return tf.tidy(() => {
-      const inverseRms = (x: tf.Tensor) => tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), this.epsilon));
-      // Its own gradient: that of tf.mean multiplies by an array of ones made in JavaScript.
-      const normalise = tf.customGrad((...args): Gradient => {
-        const [x, save] = args as [tf.Tensor, tf.GradSaveFunc];
-        const value = tf.mul(x, inverseRms(x));
-        save([x, value]);
-        const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-          const [x, y] = saved as [tf.Tensor, tf.Tensor];
-          const along = tf.mul(y, tf.mean(tf.mul(dy, y), -1, true));
-          return tf.mul(inverseRms(x), tf.sub(dy, along));
-        };
-        return {value, gradFunc};
-      });
-      return tf.mul(normalise(first(inputs)), this.weight.read());
-    });
-  }
-
-  override getConfig() {
-    return {...super.getConfig(), epsilon: this.epsilon};
-  }
-}
 
 /**
  * Token ids [batch, t] → their rows [batch, t, outputDim], and the whole table [inputDim, outputDim] for a
@@ -136,42 +94,11 @@ export class LlamaTiedHead extends tfl.layers.Layer {
   }
 }
 
-/** The gated unit of the MLP: gate, up [.., width] → silu(gate) · up. */
-export class LlamaSwiGLU extends tfl.layers.Layer {
-  static className = 'LlamaSwiGLU';
-
-  override computeOutputShape(inputShape: Shapes) {
-    return firstShape(inputShape);
-  }
-
-  override call(inputs: Inputs) {
-    return tf.tidy(() => {
-      // Its own gradient holds gate and up only and makes the rest again.
-      const swiglu = tf.customGrad((...args): Gradient => {
-        const [gate, up, save] = args as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
-        save([gate, up]);
-        const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-          const [gate, up] = saved as [tf.Tensor, tf.Tensor];
-          const sigmoid = tf.sigmoid(gate);
-          const silu = tf.mul(gate, sigmoid);
-          // silu′ = σ + silu (1 − σ)
-          const slope = tf.add(sigmoid, tf.sub(silu, tf.mul(silu, sigmoid)));
-          return [tf.mul(tf.mul(dy, up), slope), tf.mul(dy, silu)];
-        };
-        return {value: tf.mul(tf.mul(gate, tf.sigmoid(gate)), up), gradFunc};
-      });
-      const [gate, up] = inputs as [tf.Tensor, tf.Tensor];
-      return swiglu(gate, up);
-    });
-  }
-}
-
 type RotaryArgs = RotaryConfig & {maxPositions: number};
 
 /**
- * Of ids [batch, t] takes the length only and gives what every attention of the model shares: the rotation's
- * cosine and sine [t, headDim] and the causal mask [t, t]. The tables of the last length are kept until
- * another is asked for.
+ * Of ids [batch, t] takes the length only and gives the tables that every rotation of the model shares: cosine
+ * and sine [t, headDim / 2]. Those of the last length are kept until another is asked for.
  */
 export class LlamaRotary extends tfl.layers.Layer {
   static className = 'LlamaRotary';
@@ -185,9 +112,8 @@ export class LlamaRotary extends tfl.layers.Layer {
   }
 
   override computeOutputShape(inputShape: Shapes) {
-    const length = firstShape(inputShape).at(-1)!;
-    const table = [length, this.rotary.headDim];
-    return [table, table, [length, length]];
+    const table = [firstShape(inputShape).at(-1)!, this.rotary.headDim / 2];
+    return [table, table];
   }
 
   override call(inputs: Inputs) {
@@ -205,13 +131,8 @@ export class LlamaRotary extends tfl.layers.Layer {
     const backend = tf.getBackend();
     if (this.kept?.length === length && this.kept.backend === backend) return this.kept.tensors;
     this.release();
-    const tensors = tf.tidy(() => {
-      const {cos, sin} = rotaryTables(this.rotary, length);
-      const position = tf.range(0, length, 1, 'float32');
-      const future = tf.less(tf.reshape(position, [length, 1]), tf.reshape(position, [1, length]));
-      return [cos, sin, tf.mul(tf.cast(future, 'float32'), -1e9)];
-    });
-    for (const tensor of tensors) tf.keep(tensor);
+    const {cos, sin} = rotaryTables(this.rotary, length);
+    const tensors = [tf.keep(cos), tf.keep(sin)];
     this.kept = {length, backend, tensors};
     return tensors;
   }
@@ -233,39 +154,7 @@ export class LlamaRotary extends tfl.layers.Layer {
   }
 }
 
-/** Causal self-attention: q, k, v [batch, t, heads·headDim], cos, sin [t, headDim], mask [t, t] → as q. */
-export class LlamaAttention extends tfl.layers.Layer {
-  static className = 'LlamaAttention';
-  private readonly heads: AttentionShape;
-
-  constructor(args: LayerArgs & AttentionShape) {
-    super(args);
-    const {numHeads, numKvHeads, headDim} = args;
-    this.heads = {numHeads, numKvHeads, headDim};
-  }
-
-  override computeOutputShape(inputShape: Shapes) {
-    return firstShape(inputShape);
-  }
-
-  override call(inputs: Inputs) {
-    const [q, k, v, cos, sin, mask] = inputs as [
-      tf.Tensor,
-      tf.Tensor,
-      tf.Tensor,
-      tf.Tensor,
-      tf.Tensor,
-      tf.Tensor,
-    ];
-    return tf.tidy(() => attention(q, k, v, {cos, sin}, mask, this.heads));
-  }
-
-  override getConfig() {
-    return {...super.getConfig(), ...this.heads};
-  }
-}
-
-for (const layer of [LlamaRMSNorm, LlamaEmbedding, LlamaTiedHead, LlamaSwiGLU, LlamaRotary, LlamaAttention]) {
+for (const layer of [LlamaEmbedding, LlamaTiedHead, LlamaRotary]) {
   tf.serialization.registerClass(
     layer as unknown as tf.serialization.SerializableConstructor<tfl.layers.Layer>,
   );

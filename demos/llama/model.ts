@@ -1,13 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers';
+import {CausalAttention, GatedUnit, RMSNorm, RotaryEmbedding} from '../../src/index.ts';
 import type {LlamaConfig} from './config.ts';
-import {
-  LlamaAttention,
-  LlamaEmbedding,
-  LlamaRMSNorm,
-  LlamaRotary,
-  LlamaSwiGLU,
-  LlamaTiedHead,
-} from './layers.ts';
+import {LlamaEmbedding, LlamaRotary, LlamaTiedHead} from './layers.ts';
 
 type Symbol = tfl.SymbolicTensor;
 
@@ -23,7 +17,7 @@ export function buildLlama(config: LlamaConfig): tfl.LayersModel {
   const {hiddenSize, numHeads, numKvHeads, headDim, rmsNormEps, qkvBias, mlpBias} = config;
   const dense = (name: string, units: number, useBias: boolean, x: Symbol) =>
     tfl.layers.dense({name, units, useBias, kernelInitializer: 'zeros'}).apply(x) as Symbol;
-  const norm = (name: string, x: Symbol) => new LlamaRMSNorm({name, epsilon: rmsNormEps}).apply(x) as Symbol;
+  const norm = (name: string, x: Symbol) => new RMSNorm({name, epsilon: rmsNormEps}).apply(x) as Symbol;
   const add = (name: string, a: Symbol, b: Symbol) => tfl.layers.add({name}).apply([a, b]) as Symbol;
 
   const ids = tfl.input({shape: [null], dtype: 'int32', name: 'input_ids'});
@@ -33,7 +27,8 @@ export function buildLlama(config: LlamaConfig): tfl.LayersModel {
     outputDim: hiddenSize,
   });
   const [embedded, table] = embedding.apply(ids) as [Symbol, Symbol];
-  const positions = new LlamaRotary({name: 'model.rotary_emb', ...config}).apply(ids) as Symbol[];
+  const tables = new LlamaRotary({name: 'model.rotary_emb', ...config}).apply(ids) as Symbol[];
+  const rotate = (name: string, x: Symbol) => new RotaryEmbedding({name}).apply([x, ...tables]) as Symbol;
 
   let x = embedded;
   for (let i = 0; i < config.numLayers; i++) {
@@ -42,8 +37,9 @@ export function buildLlama(config: LlamaConfig): tfl.LayersModel {
     const q = dense(at('self_attn.q_proj'), numHeads * headDim, qkvBias, forAttention);
     const k = dense(at('self_attn.k_proj'), numKvHeads * headDim, qkvBias, forAttention);
     const v = dense(at('self_attn.v_proj'), numKvHeads * headDim, qkvBias, forAttention);
-    const heads = new LlamaAttention({name: at('self_attn'), numHeads, numKvHeads, headDim});
-    const attended = heads.apply([q, k, v, ...positions]) as Symbol;
+    const rotated = [rotate(at('self_attn.rotary_q'), q), rotate(at('self_attn.rotary_k'), k)];
+    const heads = new CausalAttention({name: at('self_attn'), numHeads, numKvHeads});
+    const attended = heads.apply([...rotated, v]) as Symbol;
     x = add(
       at('self_attn.residual'),
       x,
@@ -53,7 +49,7 @@ export function buildLlama(config: LlamaConfig): tfl.LayersModel {
     const forMlp = norm(at('post_attention_layernorm'), x);
     const gate = dense(at('mlp.gate_proj'), config.intermediateSize, mlpBias, forMlp);
     const up = dense(at('mlp.up_proj'), config.intermediateSize, mlpBias, forMlp);
-    const gated = new LlamaSwiGLU({name: at('mlp')}).apply([gate, up]) as Symbol;
+    const gated = new GatedUnit({name: at('mlp')}).apply([gate, up]) as Symbol;
     x = add(at('mlp.residual'), x, dense(at('mlp.down_proj'), hiddenSize, mlpBias, gated));
   }
 

@@ -17,7 +17,7 @@ export function rotaryFrequencies({headDim, ropeTheta, ropeScaling}: RotaryConfi
   });
 }
 
-/** Cosine and signed sine of each position, [length, headDim] both: see `rotate`. */
+/** Cosine and sine of each position and plane, [length, headDim / 2] both. */
 export interface RotaryTables {
   cos: tf.Tensor;
   sin: tf.Tensor;
@@ -26,42 +26,13 @@ export interface RotaryTables {
 /** Made on the CPU in float64: sine and cosine of GPU shaders are off by up to 2e-4. */
 export function rotaryTables(config: RotaryConfig, length: number): RotaryTables {
   const frequencies = rotaryFrequencies(config);
-  const half = frequencies.length;
-  const cos = new Float32Array(length * 2 * half);
-  const sin = new Float32Array(length * 2 * half);
-  for (let position = 0; position < length; position++) {
-    for (let i = 0; i < half; i++) {
-      const at = position * 2 * half + i;
-      const angle = position * frequencies[i]!;
-      cos[at] = cos[at + half] = Math.cos(angle);
-      sin[at + half] = Math.sin(angle);
-      sin[at] = -sin[at + half]!;
-    }
-  }
-  return {cos: tf.tensor2d(cos, [length, 2 * half]), sin: tf.tensor2d(sin, [length, 2 * half])};
-}
-
-/** The two halves of the last axis exchanged. */
-function swapHalves(x: tf.Tensor): tf.Tensor {
-  const dim = x.shape.at(-1)!;
-  const rows = tf.reshape(x, [-1, dim]);
-  const half = (start: number) => tf.slice(rows, [0, start], [-1, dim / 2]);
-  return tf.reshape(tf.concat([half(dim / 2), half(0)], 1), x.shape);
-}
-
-/**
- * Rotates x [.., length, headDim] by position; a plane is made of elements i and i + headDim / 2 (Hugging
- * Face's layout). The gradient is the rotation back.
- */
-export function rotate(x: tf.Tensor, {cos, sin}: RotaryTables): tf.Tensor {
-  const rotation = tf.customGrad((...args) => {
-    const [x, save] = args as [tf.Tensor, tf.GradSaveFunc];
-    save([cos, sin]);
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [cos, sin] = saved as [tf.Tensor, tf.Tensor];
-      return tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy), sin));
-    };
-    return {value: tf.add(tf.mul(x, cos), tf.mul(swapHalves(x), sin)), gradFunc};
-  });
-  return rotation(x);
+  const planes = frequencies.length;
+  const table = (f: (angle: number) => number) =>
+    tf.tensor2d(
+      Float32Array.from({length: length * planes}, (_, i) =>
+        f(Math.floor(i / planes) * frequencies[i % planes]!),
+      ),
+      [length, planes],
+    );
+  return {cos: table(Math.cos), sin: table(Math.sin)};
 }

@@ -17,7 +17,7 @@ export const firstShape = (shapes: Shapes): tfl.Shape =>
 export function listOf(owner: string, inputs: Inputs, ...counts: number[]): tf.Tensor[] {
   const list = Array.isArray(inputs) ? inputs : [inputs];
   if (!counts.includes(list.length)) {
-    throw new Error(`${owner}: inputs must be ${counts.join(' or ')} tensors, but are ${list.length}`);
+    throw new Error(`${owner}: inputs must be of number ${counts.join(' or ')}, but are ${list.length}`);
   }
   return list;
 }

@@ -1,15 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {positive} from '../ops/check.ts';
-import {addRMSNorm, type RMSNormOptions, rmsNorm} from '../ops/rms_norm.ts';
+import {type RMSNormOptions, rmsNorm} from '../ops/rms_norm.ts';
 import {type CallArgs, firstShape, type Inputs, type LayerArgs, listOf, type Shapes} from './inputs.ts';
 
 export type RMSNormArgs = LayerArgs & RMSNormOptions;
 
 /**
- * Root mean square normalisation over the last axis, y = x / √(mean(x²) + epsilon) · weight, weight [d] starting at 1.
- * Applied to x [..., d] it gives y. Applied to [x, residual], both [..., d], it gives [y, sum]: the sum of the two, which
- * goes on, and the normalised sum.
+ * The op `rmsNorm` as a layer: x [..., d] → y = x / √(mean(x²) + epsilon) · weight, weight [d] starting at 1. There is no
+ * layer of `addRMSNorm`: tfjs runs a layer of two outputs once for each.
  */
 export class RMSNorm extends tfl.layers.Layer {
   /** @nocollapse */
@@ -21,6 +20,7 @@ export class RMSNorm extends tfl.layers.Layer {
     super(args);
     this.epsilon = args.epsilon ?? 1e-6;
     positive(`RMSNorm ${this.name}`, 'epsilon', this.epsilon);
+    this.supportsMasking = true;
   }
 
   override build(inputShape: Shapes): void {
@@ -32,19 +32,15 @@ export class RMSNorm extends tfl.layers.Layer {
     this.built = true;
   }
 
-  override computeOutputShape(inputShape: Shapes): Shapes {
-    return inputShape;
+  override computeOutputShape(inputShape: Shapes): tfl.Shape {
+    return firstShape(inputShape);
   }
 
-  override call(inputs: Inputs, kwargs: CallArgs): tf.Tensor | tf.Tensor[] {
+  override call(inputs: Inputs, kwargs: CallArgs): tf.Tensor {
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs);
-      const [x, residual] = listOf(`RMSNorm ${this.name}`, inputs, 1, 2) as [tf.Tensor, tf.Tensor?];
-      const weight = this.weight!.read();
-      const {epsilon} = this;
-      if (!residual) return rmsNorm(x, weight, {epsilon});
-      const {y, sum} = addRMSNorm(x, residual, weight, {epsilon});
-      return [y, sum];
+      const [x] = listOf(`RMSNorm ${this.name}`, inputs, 1) as [tf.Tensor];
+      return rmsNorm(x, this.weight!.read(), {epsilon: this.epsilon});
     });
   }
 

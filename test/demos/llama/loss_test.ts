@@ -79,8 +79,8 @@ describeBackends('the causal loss', (backend) => {
     });
     expect(loss).to.be.closeTo(total / tokens, 1e-5);
     expect(progress).to.deep.equal([2, 4, 5]);
-    // The three tables of the last length stay with the model.
-    expect(tf.memory().numTensors).to.equal(before + 3);
+    // The two tables of the last length stay with the model.
+    expect(tf.memory().numTensors).to.equal(before + 2);
     model.dispose();
   });
 });

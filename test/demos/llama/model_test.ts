@@ -1,13 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {expect} from 'chai';
-import {attention} from '../../../demos/llama/attention.ts';
 import {parseConfig} from '../../../demos/llama/config.ts';
 import type {JsonObject} from '../../../demos/llama/files.ts';
 import {loadLlama} from '../../../demos/llama/load.ts';
 import {causalLoss} from '../../../demos/llama/loss.ts';
 import {buildLlama} from '../../../demos/llama/model.ts';
-import {rotaryTables} from '../../../demos/llama/rotary.ts';
 import {describeBackends} from '../../backends.ts';
 import {crossEntropy, llamaLogits} from '../../reference/llama.ts';
 import {onBackend, randomTensors, settingsFor, tinyConfig, tinyModel, VARIANTS} from './fixtures.ts';
@@ -77,47 +75,6 @@ describeBackends('Llama', (backend) => {
     model.dispose();
     expect(tf.memory().numTensors).to.equal(before.numTensors);
     expect(tf.memory().numDataBuffers).to.equal(before.numDataBuffers);
-  });
-
-  it('has the gradients of plain automatic differentiation in its attention', async () => {
-    const shape = {numHeads: 4, numKvHeads: 2, headDim: 6};
-    const [batch, t] = [2, 5];
-    const random = (width: number, seed: number) => tf.randomNormal([batch, t, width], 0, 1, 'float32', seed);
-    const inputs = [random(24, 1), random(12, 2), random(12, 3)];
-    const dy = random(24, 4);
-    const rotary = rotaryTables({headDim: 6, ropeTheta: 100}, t);
-    const mask = tf.tensor2d(
-      Array.from({length: t * t}, (_, i) => (i % t > Math.floor(i / t) ? -1e9 : 0)),
-      [t, t],
-    );
-
-    /** k and v repeated for the heads that share them, and nothing but stock ops. */
-    const plain = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => {
-      const heads = (x: tf.Tensor, count: number) => {
-        const apart = tf.transpose(tf.reshape(x, [batch, t, count, 6]), [0, 2, 1, 3]);
-        const repeats = 4 / count;
-        const parts = tf.unstack(apart, 1).flatMap((head) => Array<tf.Tensor>(repeats).fill(head));
-        return tf.stack(parts, 1);
-      };
-      const turn = (x: tf.Tensor) => {
-        const [a, b] = tf.split(x, 2, -1) as [tf.Tensor, tf.Tensor];
-        return tf.add(tf.mul(x, rotary.cos), tf.mul(tf.concat([b, a], -1), rotary.sin));
-      };
-      const scores = tf.matMul(turn(heads(q, 4)), turn(heads(k, 2)), false, true);
-      const p = tf.softmax(tf.add(tf.div(scores, Math.sqrt(6)), mask));
-      return tf.reshape(tf.transpose(tf.matMul(p, heads(v, 2)), [0, 2, 1, 3]), [batch, t, 24]);
-    };
-    const ours = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => attention(q, k, v, rotary, mask, shape);
-    const results = [ours, plain].map((f) => [
-      f(inputs[0]!, inputs[1]!, inputs[2]!),
-      ...tf.grads(f)(inputs, dy),
-    ]);
-    for (const [i, tensor] of results[0]!.entries()) {
-      const expected = await results[1]![i]!.data();
-      expect(Math.max(...expected.map(Math.abs))).to.be.above(0.1);
-      expect(largestDifference(await tensor.data(), expected), `output ${i}`).to.be.below(1e-5);
-    }
-    tf.dispose([results, inputs, dy, mask, {...rotary}]);
   });
 });
 
