@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
+import {embeddingLookup} from '../../src/index.ts';
 import {product} from '../../src/ops/product.ts';
 import {type RotaryConfig, rotaryTables} from './rotary.ts';
 
@@ -44,7 +45,7 @@ export class LlamaEmbedding extends tfl.layers.Layer {
     return tf.tidy(() => {
       const table = this.embeddings.read();
       // A reshape shares the memory (a clone copies it on wasm); the executor disposes what a layer returns.
-      return [tf.gather(table, tf.cast(first(inputs), 'int32')), tf.reshape(table, table.shape)];
+      return [embeddingLookup(table, tf.cast(first(inputs), 'int32')), tf.reshape(table, table.shape)];
     });
   }
 

@@ -1,47 +1,64 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {LayersModel} from '@tensorflow/tfjs-layers';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {CELoRADense, crossEntropy, type LinearCrossEntropyArgs, linearCrossEntropy} from '../../src/index.ts';
+import {LlamaTiedHead} from './layers.ts';
+
+/** The label of a position that does not count: what follows it is padding. */
+const NONE = -1;
 
 /**
  * Mean cross-entropy, in nats, of the token that follows each position.
- *
- * Stable without the log of a small number: with top = max of the logits, log Σ exp = top − log(max softmax).
  *
  * @param logits [.., vocab]
  * @param labels int32 [..], the next token of each position (already shifted); a position whose label is
  *   negative does not count. If none counts the loss is 0.
  */
 export function causalLoss(logits: tf.Tensor, labels: tf.Tensor): tf.Scalar {
+  return crossEntropy(logits, labels, {ignoreLabel: NONE});
+}
+
+const bodies = new WeakMap<tfl.LayersModel, tfl.LayersModel>();
+
+/** All of the model but its head. It shares the model's layers and must not be disposed. */
+function bodyOf(model: tfl.LayersModel): tfl.LayersModel {
+  const body = bodies.get(model);
+  if (body) return body;
+  const [hidden] = [model.getLayer('lm_head').input].flat();
+  bodies.set(model, tfl.model({inputs: model.inputs, outputs: hidden!}));
+  return bodies.get(model)!;
+}
+
+type Head = Pick<LinearCrossEntropyArgs, 'kernel' | 'transposed' | 'gradient'>;
+
+/** The head's operands, as it is now; undefined for one with an adapter. */
+function headOf(model: tfl.LayersModel): Head | undefined {
+  const layer = model.getLayer('lm_head');
+  if (layer instanceof LlamaTiedHead) {
+    return {kernel: model.getLayer('model.embed_tokens').weights[0]!.read(), transposed: true};
+  }
+  if (!(layer instanceof CELoRADense)) return {kernel: layer.weights[0]!.read()};
+  if (layer.config.rank > 0) return undefined;
+  return {kernel: layer.baseVariables().kernel.read(), gradient: layer.gradient};
+}
+
+/**
+ * The causal loss of a model of `buildLlama` without its logits: [batch, t, vocab] would be the largest tensor of a
+ * training step by far.
+ *
+ * @param ids int32 [batch, t]
+ * @param labels int32 [batch, t], as for `causalLoss`
+ */
+export function nextTokenLoss(
+  model: tfl.LayersModel,
+  ids: tf.Tensor,
+  labels: tf.Tensor,
+  {training = false} = {},
+): tf.Scalar {
   return tf.tidy(() => {
-    const vocab = logits.shape.at(-1)!;
-    const rows = tf.reshape(logits, [-1, vocab]);
-    const flat = tf.cast(tf.reshape(labels, [-1]), 'int32');
-    if (flat.size !== rows.shape[0]) {
-      throw new Error(`causalLoss: labels [${labels.shape}] do not fit logits [${logits.shape}]`);
-    }
-    const counts = tf.cast(tf.greaterEqual(flat, 0), 'float32');
-    const weights = tf.div(counts, tf.maximum(tf.sum(counts), 1));
-    const targets = tf.maximum(flat, tf.scalar(0, 'int32'));
-    // Its own gradient, (softmax − one-hot) · weight, keeps nothing as large as the logits but the logits.
-    const loss = tf.customGrad((...args) => {
-      const [rows, save] = args as [tf.Tensor, tf.GradSaveFunc];
-      // By row and column: a flat index is not exact on WebGPU beyond 2²⁴ logits, gather by batch is wrong on
-      // wasm.
-      const places = tf.stack([tf.range(0, rows.shape[0]!, 1, 'int32'), targets], 1);
-      const chosen = tf.gatherND(rows, places);
-      // top − chosen first: large logits then lose no digits.
-      const ahead = tf.sub(tf.max(rows, -1), chosen);
-      const losses = tf.sub(ahead, tf.log(tf.max(tf.softmax(rows), -1)));
-      save([rows, targets, weights]);
-      const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [rows, targets, weights] = saved as [tf.Tensor, tf.Tensor1D, tf.Tensor];
-        // cast, not made as float32: wasm writes the bits of the integer 1
-        const oneHot = tf.cast(tf.oneHot(targets, vocab), 'float32');
-        const difference = tf.sub(tf.softmax(rows), oneHot);
-        return tf.mul(difference, tf.reshape(tf.mul(weights, dy), [-1, 1]));
-      };
-      return {value: tf.sum(tf.mul(losses, weights)), gradFunc};
-    });
-    return loss(rows) as tf.Scalar;
+    const head = headOf(model);
+    if (!head) return causalLoss(model.apply(ids, {training}) as tf.Tensor, labels);
+    const x = bodyOf(model).apply(ids, {training}) as tf.Tensor;
+    return linearCrossEntropy({x, labels, ignoreLabel: NONE, ...head});
   });
 }
 
@@ -54,7 +71,7 @@ export function nextTokenBatch(windows: readonly ArrayLike<number>[]): {
 } {
   const length = windows.reduce((longest, window) => Math.max(longest, window.length), 0) - 1;
   const ids = new Int32Array(windows.length * length);
-  const labels = new Int32Array(windows.length * length).fill(-1);
+  const labels = new Int32Array(windows.length * length).fill(NONE);
   for (const [row, window] of windows.entries()) {
     for (let i = 0; i + 1 < window.length; i++) {
       ids[row * length + i] = window[i]!;
@@ -77,7 +94,7 @@ export interface EvaluateOptions {
  * every token but the first is predicted.
  */
 export async function evaluate(
-  model: LayersModel,
+  model: tfl.LayersModel,
   windows: readonly ArrayLike<number>[],
   {batchSize = 8, onProgress}: EvaluateOptions = {},
 ): Promise<number> {
@@ -89,7 +106,7 @@ export async function evaluate(
     if (count > 0) {
       const loss = tf.tidy(() => {
         const {ids, labels} = nextTokenBatch(batch);
-        return causalLoss(model.apply(ids) as tf.Tensor, labels);
+        return nextTokenLoss(model, ids, labels);
       });
       try {
         sum += (await loss.data())[0]! * count;

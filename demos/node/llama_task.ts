@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {randomStream} from '../../src/random.ts';
 import {generate} from '../llama/generate.ts';
 import {type LoadedLlama, loadLlama} from '../llama/load.ts';
-import {causalLoss, evaluate, nextTokenBatch} from '../llama/loss.ts';
+import {evaluate, nextTokenBatch, nextTokenLoss} from '../llama/loss.ts';
 import {modelFolder} from './model_folder.ts';
 import type {Options} from './options.ts';
 import {progressBar} from './progress.ts';
@@ -76,7 +76,7 @@ export async function llamaTask(options: Options, say: (line: string) => void): 
       const starts = Array.from({length: batch}, () => Math.floor(random() * (train.length - seq)));
       return tf.tidy(() => {
         const {ids, labels} = nextTokenBatch(starts.map((start) => train.subarray(start, start + seq + 1)));
-        return causalLoss(model.apply(ids, {training: true}) as tf.Tensor, labels);
+        return nextTokenLoss(model, ids, labels, {training: true});
       });
     },
     heldOutLoss: (onProgress) =>

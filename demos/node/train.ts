@@ -1,15 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type * as tfl from '@tensorflow/tfjs-layers';
+import {AdamW} from '../../src/index.ts';
 import {nextTurn} from './next_turn.ts';
 import type {Task} from './task.ts';
 import {UserError} from './user_error.ts';
-
-/** Adam whose rate follows a schedule. */
-class ScheduledAdam extends tf.AdamOptimizer {
-  set rate(rate: number) {
-    this.learningRate = rate;
-  }
-}
 
 /** Linear warm-up over a twentieth of the steps, then a cosine down to a tenth of the peak. */
 export function learningRate(step: number, steps: number, peak: number): number {
@@ -40,7 +34,7 @@ export function trainableVariables(model: tfl.LayersModel): tf.Variable[] {
 /** Trains what is trainable in the task's model. */
 export async function train(task: Task, {lr, onStep, signal}: TrainOptions): Promise<TrainResult> {
   const variables = trainableVariables(task.model);
-  const optimizer = new ScheduledAdam(lr, 0.9, 0.999, 1e-8);
+  const optimizer = new AdamW(lr, {weightDecay: 0});
   const losses: number[] = [];
   const read = async (loss: tf.Scalar): Promise<void> => {
     const value = (await loss.data())[0]!;
@@ -55,7 +49,7 @@ export async function train(task: Task, {lr, onStep, signal}: TrainOptions): Pro
   const start = performance.now();
   try {
     for (let step = 0; step < task.steps && !signal.aborted; step++) {
-      optimizer.rate = learningRate(step, task.steps, lr);
+      optimizer.learningRate = learningRate(step, task.steps, lr);
       const loss = optimizer.minimize(() => task.loss(step), true, variables)!;
       // the loss of the step before is read while this one is computed: the device never waits
       await reading;

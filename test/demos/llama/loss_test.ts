@@ -90,7 +90,7 @@ describe('the causal loss', () => {
 
   it('refuses labels that do not fit the logits', () => {
     const run = () => tf.tidy(() => causalLoss(tf.zeros([2, 3, 5]), tf.zeros([2, 4], 'int32')));
-    expect(run).to.throw('labels [2,4] do not fit logits [2,3,5]');
+    expect(run).to.throw('labels must be int32 of shape [2,3], but is int32 of shape [2,4]');
   });
 
   it('refuses to evaluate nothing', async () => {
