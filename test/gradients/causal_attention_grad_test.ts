@@ -3,9 +3,10 @@ import {expect} from 'chai';
 import {causalAttention} from '../../src/index.ts';
 import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
 import {ATTENTION_SIZES, attentionOperands, attentionTitle, segmentsOf, sizesOf} from '../ops/attention.ts';
+import {onDevice} from '../ops/profile.ts';
 import {tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
-import {expectGradients, type Fused, kernelCounts, variableOf} from './fused.ts';
+import {expectGradients, type Fused, kernelCounts, uploadsOf, variableOf} from './fused.ts';
 
 /** Stock ops on each head by itself, of k and v the copies that it needs. */
 function plain(
@@ -45,6 +46,8 @@ function attention(sizes: reference.AttentionSizes, packed: boolean): Fused {
 }
 
 describeBackends('gradient of causalAttention', (backend) => {
+  onDevice(backend);
+
   for (const sizes of ATTENTION_SIZES) {
     it(`equals differences and autodiff, with segments and without: ${attentionTitle(sizes)}`, async () => {
       await expectGradients(attention(sizes, false));
@@ -89,6 +92,14 @@ describeBackends('gradient of causalAttention', (backend) => {
     return expectNoLeaks(() => {
       for (const {op} of fused) tf.dispose(tf.grads(op)(tensors));
     });
+  });
+
+  it('makes no arrays in JavaScript but of positions, and the zeros of an output that leads nowhere', () => {
+    const sizes = sizesOf(2, 9, 3, 1, 24);
+    const expected = backend === 'webgpu' ? [[9], [2, 3, 9], [9]] : [[2, 3, 9]];
+    for (const packed of [false, true]) {
+      expect(uploadsOf(attention(sizes, packed))).to.deep.equal(expected);
+    }
   });
 
   it('is one kernel for all operands, and makes no copies of k and v', async function () {

@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expectClose} from '../backends.ts';
+import {workOf} from '../ops/profile.ts';
 import {type Operand, random, tensorOf} from '../ops/values.ts';
 import {differences} from '../reference/differences.ts';
+import {uploadsIn} from '../support/uploads.ts';
 
 /** A fused op as its gradient is tested. */
 export interface Fused {
@@ -29,21 +31,19 @@ export async function expectGradients(
   }
 }
 
-/** How often each kernel runs in the forward and backward pass of Σ f², for these of its variables. */
-export async function kernelCounts(
-  f: () => tf.Tensor,
-  trained: tf.Variable[],
-): Promise<Record<string, number>> {
-  const {kernels} = await tf.profile(() =>
-    tf.tidy(() => {
-      const {value, grads} = tf.variableGrads(() => tf.sum(tf.square(f())), trained);
-      return [value, ...Object.values(grads)];
-    }),
-  );
-  const counts: Record<string, number> = {};
-  for (const {name} of kernels) counts[name] = (counts[name] ?? 0) + 1;
-  return counts;
+/** The shapes of the arrays made in JavaScript by a forward and a backward pass. */
+export function uploadsOf({operands, op}: Fused): number[][] {
+  const tensors = operands.map(tensorOf);
+  const dy = tensorOf(random(op(...tensors).shape, 99));
+  return uploadsIn(() => tf.grads(op)(tensors, dy));
 }
+
+/** How often each kernel runs in the forward and backward pass of Σ f², for these of its variables. */
+export const kernelCounts = (f: () => tf.Tensor, trained: tf.Variable[]): Promise<Record<string, number>> =>
+  workOf(() => {
+    const {value, grads} = tf.variableGrads(() => tf.sum(tf.square(f())), trained);
+    return [value, ...Object.values(grads)];
+  });
 
 /** An operand as a variable. */
 export const variableOf = (operand: Operand, trainable = true): tf.Variable =>

@@ -2,9 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {type GateActivation, gatedUnit} from '../../src/index.ts';
 import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {onDevice} from '../ops/profile.ts';
 import {random, tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
-import {expectGradients, type Fused, kernelCounts, variableOf} from './fused.ts';
+import {expectGradients, type Fused, kernelCounts, uploadsOf, variableOf} from './fused.ts';
 
 const PLAIN = {
   silu: (x: tf.Tensor) => tf.mul(x, tf.sigmoid(x)),
@@ -22,6 +23,8 @@ const unit = (shape: number[], activation: GateActivation): Fused => ({
 });
 
 describeBackends('gradient of gatedUnit', (backend) => {
+  onDevice(backend);
+
   for (const activation of ['silu', 'gelu'] as const) {
     it(`equals differences and autodiff: ${activation}`, async () => {
       for (const shape of [[6, 16], [5, 123], [1], [2, 1, 3, 1]]) {
@@ -40,6 +43,12 @@ describeBackends('gradient of gatedUnit', (backend) => {
     const {operands, op} = unit([3, 7], 'gelu');
     const tensors = operands.map(tensorOf);
     return expectNoLeaks(() => tf.dispose(tf.grads(op)(tensors)));
+  });
+
+  it('makes no arrays in JavaScript', () => {
+    for (const activation of ['silu', 'gelu'] as const) {
+      expect(uploadsOf(unit([4, 41], activation))).to.deep.equal([]);
+    }
   });
 
   it('is one kernel for both operands', async function () {

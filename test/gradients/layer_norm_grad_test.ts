@@ -2,9 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {layerNorm} from '../../src/index.ts';
 import {describeBackends, expectNoLeaks} from '../backends.ts';
+import {onDevice} from '../ops/profile.ts';
 import {random, tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
-import {expectGradients, type Fused, kernelCounts, variableOf} from './fused.ts';
+import {expectGradients, type Fused, kernelCounts, uploadsOf, variableOf} from './fused.ts';
 
 const SHAPES = [[4, 16], [3, 1, 41], [1, 1], [6, 1], [1, 9], [5]];
 /** Large, since without it the gradient of a row of two numbers is 0. */
@@ -36,6 +37,8 @@ const withoutBeta = (shape: number[]): Fused => {
 };
 
 describeBackends('gradient of layerNorm', (backend) => {
+  onDevice(backend);
+
   for (const shape of SHAPES) {
     it(`equals differences and autodiff, with beta and without: [${shape}]`, async () => {
       await expectGradients(norm(shape));
@@ -46,6 +49,10 @@ describeBackends('gradient of layerNorm', (backend) => {
   it('leaves no tensor behind', () => {
     const tensors = norm([3, 7]).operands.map(tensorOf);
     return expectNoLeaks(() => tf.dispose(tf.grads(norm([3, 7]).op)(tensors)));
+  });
+
+  it('makes no arrays in JavaScript', () => {
+    expect(uploadsOf(norm([4, 41]))).to.deep.equal([]);
   });
 
   it('computes nothing for frozen weights, or for an x that leads to no variable', async function () {

@@ -2,9 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {type RotaryPairing, rotaryEmbedding} from '../../src/index.ts';
 import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {onDevice} from '../ops/profile.ts';
 import {random, tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
-import {expectGradients, type Fused, kernelCounts, variableOf} from './fused.ts';
+import {expectGradients, type Fused, kernelCounts, uploadsOf, variableOf} from './fused.ts';
 
 function rotary(shape: [number, number, number], pairs: number, pairing: RotaryPairing): Fused {
   const [batch, t, width] = shape;
@@ -42,6 +43,8 @@ function rotary(shape: [number, number, number], pairs: number, pairing: RotaryP
 }
 
 describeBackends('gradient of rotaryEmbedding', (backend) => {
+  onDevice(backend);
+
   for (const pairing of ['half', 'interleaved'] as const) {
     it(`equals differences and autodiff, ${pairing}`, async () => {
       await expectGradients(rotary([2, 5, 24], 4, pairing));
@@ -56,6 +59,12 @@ describeBackends('gradient of rotaryEmbedding', (backend) => {
     const dy = tensorOf(random([1, 3, 8], 5));
     const twice = tf.grad((dy: tf.Tensor) => tf.grad((x: tf.Tensor) => op(x))(x, dy))(dy, x);
     await expectClose(twice, await op(x).data());
+  });
+
+  it('makes no arrays in JavaScript', () => {
+    for (const pairing of ['half', 'interleaved'] as const) {
+      expect(uploadsOf(rotary([2, 5, 48], 24, pairing))).to.deep.equal([]);
+    }
   });
 
   it('is one kernel, the same, and leaves no tensor behind', async function () {

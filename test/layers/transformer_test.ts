@@ -164,7 +164,7 @@ describeOnHost('layers of the fused ops', () => {
     expect(config(new GatedUnit())).to.include({activation: 'silu'});
     expect(config(new CausalAttention({numHeads: 3})))
       .to.include({numHeads: 3, numKvHeads: 3})
-      .and.not.have.key('scale');
+      .and.not.have.property('scale');
     expect(config(new CausalAttention({numHeads: 4, numKvHeads: 2, scale: 0.1}))).to.include({
       numHeads: 4,
       numKvHeads: 2,
