@@ -10,9 +10,8 @@ export function progressBar(title: string, total: number, unit: string): SingleB
       stream: process.stderr,
       noTTYOutput: true,
       notTTYSchedule: 5000,
-      hideCursor: true,
-      // Ctrl-C gives the terminal back; ending the program is the caller's
-      gracefulExit: true,
+      // wide lines are cut instead, so that no setting of the terminal is to be restored when Ctrl-C ends the program
+      linewrap: true,
       // on a terminal a finished bar stays; elsewhere an empty line would follow each
       clearOnComplete: !process.stderr.isTTY,
       etaBuffer: 20,
