@@ -55,16 +55,37 @@ export const USAGE = [
   ...Object.entries(FLAGS).map(([name, {about}]) => `  --${name.padEnd(14)}${about}`),
 ].join('\n');
 
+const CELORA_FLAGS = [
+  ['rank', 'rank'],
+  ['alpha', 'alpha'],
+  ['keep', 'keep'],
+  ['frozen-rank', 'frozenRank'],
+  ['refresh', 'refreshEvery'],
+  ['exact-steps', 'exactSteps'],
+  ['axis', 'axis'],
+  ['seed', 'seed'],
+] as const satisfies [keyof typeof FLAGS, keyof CELoRAConfig][];
+
 type Values = Partial<Record<keyof typeof FLAGS, string | boolean>>;
+
+/** '--keep -1' as '--keep=-1': parseArgs takes the -1 for an option of its own. */
+function joinNegative(args: string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const isValue = /^-\.?\d/.test(arg) && /^--[^=]+$/.test(joined.at(-1) ?? '');
+    joined.push(isValue ? `${joined.pop()}=${arg}` : arg);
+  }
+  return joined;
+}
 
 function parse(args: string[]): Values {
   const options = Object.fromEntries(Object.entries(FLAGS).map(([name, {type}]) => [name, {type}]));
   try {
-    return parseArgs({args, options, allowPositionals: false}).values as Values;
+    return parseArgs({args: joinNegative(args), options, allowPositionals: false}).values as Values;
   } catch (error) {
     const message = (error as Error).message;
     // Node's hint about positional arguments does not help here
-    throw new UserError(`${message.split('. ')[0]}; see npm run demo -- --help`);
+    throw new UserError(`${message.split(/\.\s/)[0]}; see npm run demo -- --help`);
   }
 }
 
@@ -93,6 +114,21 @@ function pattern(text: string | boolean | undefined): RegExp | undefined {
   }
 }
 
+/** CE-LoRA's own options; what is wrong is said under the flag's name. */
+function celoraConfig(values: Values): CELoRAConfig {
+  count(values, 'rank'); // rank 0 would leave nothing to train
+  const given: Partial<Record<keyof CELoRAConfig, unknown>> = {};
+  for (const [flag, option] of CELORA_FLAGS) {
+    given[option] = flag === 'axis' ? values.axis : number(values, flag);
+    try {
+      resolveConfig({[option]: given[option]}, `--${flag}`);
+    } catch (error) {
+      throw new UserError((error as Error).message);
+    }
+  }
+  return resolveConfig(given as Partial<CELoRAConfig>);
+}
+
 /** The options of a command line; 'help' if it asks for it. @throws UserError */
 export function readOptions(args: string[]): Options | 'help' {
   const values = parse(args);
@@ -103,24 +139,7 @@ export function readOptions(args: string[]): Options | 'help' {
   }
   const lr = number(values, 'lr') ?? 1e-3;
   if (lr <= 0) throw new UserError(`--lr must be > 0, but is ${lr}`);
-  const seed = number(values, 'seed') ?? 0;
-  const given = {
-    rank: count(values, 'rank'),
-    alpha: number(values, 'alpha'),
-    keep: number(values, 'keep'),
-    frozenRank: number(values, 'frozen-rank'),
-    refreshEvery: number(values, 'refresh'),
-    exactSteps: number(values, 'exact-steps'),
-    axis: values.axis,
-    seed,
-  };
-  const set = Object.entries(given).filter(([, value]) => value !== undefined);
-  let celora: CELoRAConfig;
-  try {
-    celora = resolveConfig(Object.fromEntries(set), 'options');
-  } catch (error) {
-    throw new UserError((error as Error).message);
-  }
+  const celora = celoraConfig(values);
   return {
     model: text('model'),
     data: text('data'),
@@ -131,7 +150,7 @@ export function readOptions(args: string[]): Options | 'help' {
     batch: count(values, 'batch'),
     seq: count(values, 'seq') ?? 128,
     lr,
-    seed,
+    seed: celora.seed,
     compare: !values['no-compare'],
     celora,
   };
