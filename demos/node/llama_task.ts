@@ -2,6 +2,7 @@ import {stat} from 'node:fs/promises';
 import {basename} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import {randomStream} from '../../src/random.ts';
+import {ModelError} from '../llama/files.ts';
 import {generate} from '../llama/generate.ts';
 import {type LoadedLlama, loadLlama} from '../llama/load.ts';
 import {evaluate, nextTokenBatch, nextTokenLoss} from '../llama/loss.ts';
@@ -28,6 +29,8 @@ async function load(folder: string): Promise<LoadedLlama> {
         bar.update(megabytes(done));
       },
     });
+  } catch (error) {
+    throw error instanceof ModelError ? new UserError(`--model '${folder}': ${error.message}`) : error;
   } finally {
     bar?.stop();
   }
@@ -43,7 +46,7 @@ function heldOutWindows(stream: Int32Array, seq: number): Int32Array[] {
   });
 }
 
-/** Fine-tuning a Llama on text. @throws UserError or ModelError for what is wrong with model, data or options. */
+/** Fine-tuning a Llama on text. @throws UserError for what is wrong with model, data or options. */
 export async function llamaTask(options: Options, say: (line: string) => void): Promise<Task> {
   const {seq} = options;
   const {model, config, tokenizer} = await load(options.model!);
@@ -82,7 +85,8 @@ export async function llamaTask(options: Options, say: (line: string) => void): 
     heldOutLoss: (onProgress) =>
       evaluate(model, windows, {batchSize: batch, onProgress: (done, total) => onProgress(done / total)}),
     async sample() {
-      const ids = tokenizer.encode(prompt, {bos: true}).slice(0, config.maxPositions - SAMPLE_TOKENS);
+      const longest = Math.max(1, config.maxPositions - SAMPLE_TOKENS);
+      const ids = tokenizer.encode(prompt, {bos: true}).slice(0, longest);
       const text = await generate(model, ids, {
         maxNewTokens: SAMPLE_TOKENS,
         temperature: 0.8,
