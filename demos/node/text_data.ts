@@ -52,7 +52,9 @@ function example(line: string, where: string): Example {
     const asked = `Question: ${question}\nAnswer:`;
     return {prompt: asked, text: `${asked} ${answer}\n\n`};
   }
-  if (prompt !== undefined && completion !== undefined) return {prompt, text: prompt + completion};
+  if (prompt !== undefined && completion !== undefined) {
+    return {prompt: prompt || completion.slice(0, 60), text: prompt + completion};
+  }
   throw new UserError(
     `--data: ${where} has neither text, nor question and answer, nor prompt and completion`,
   );
@@ -63,7 +65,8 @@ function fromJsonLines(content: string, path: string, tokenizer: LlamaTokenizer)
     .split('\n')
     .map((line, i): [string, number] => [line.trim(), i + 1])
     .filter(([line]) => line !== '')
-    .map(([line, number]) => example(line, `line ${number} of '${path}'`));
+    .map(([line, number]) => example(line, `line ${number} of '${path}'`))
+    .filter(({text}) => text !== ''); // as in data sets that keep their source's blank lines
   if (examples.length < 2)
     throw new UserError(`--data: '${path}' has ${examples.length} examples; two are the least`);
   const cut = Math.min(examples.length - 1, Math.max(1, Math.floor(examples.length * TRAIN_SHARE)));
