@@ -35,7 +35,7 @@ export interface Hooks {
 
 const TITLES: Record<Method, string> = {celora: 'CE-LoRA', exact: 'exact LoRA'};
 
-/** Ends a held-out loss that Ctrl-C cut short. */
+/** Ends a held-out evaluation that Ctrl-C cut short. */
 class Interrupted extends Error {}
 
 /** Exact LoRA is the same layer with nothing left out of its gradient: the same kernels, the same batches. */
@@ -43,77 +43,75 @@ function configFor(method: Method, celora: CELoRAConfig): CELoRAConfig {
   return method === 'celora' ? celora : {...celora, keep: 1};
 }
 
+/** Held-out loss of the model as it is now; null if it was interrupted. */
+async function heldOutLoss(task: Task, title: string, signal: AbortSignal): Promise<number | null> {
+  const bar = progressBar(`${title}: held-out loss`, 100, '%');
+  try {
+    return await task.heldOutLoss(async (done) => {
+      bar.update(Math.round(done * 100));
+      await nextTurn();
+      if (signal.aborted) throw new Interrupted();
+    });
+  } catch (error) {
+    if (error instanceof Interrupted) return null;
+    throw error;
+  } finally {
+    bar.stop();
+  }
+}
+
+/** Fine-tunes with one method, and leaves the model as it was. */
+async function fineTune(task: Task, method: Method, options: Options, hooks: Hooks): Promise<MethodResult> {
+  const {say, signal} = hooks;
+  const config = configFor(method, options.celora);
+  const report = applyCELoRA(task.model, {...config, target: options.target ?? task.target});
+  if (method === 'celora') {
+    const share = ((100 * report.trainableParams) / report.totalParams).toFixed(1);
+    say(`${report.layers.length} layers adapted, ${report.trainableParams} parameters trained (${share} %)`);
+  }
+  const {configured, exactLoRA} = estimateCost(task.model, task.unitsPerStep).total;
+  const bar = progressBar(TITLES[method], task.steps, 'steps');
+  const start = performance.now();
+  const {losses, seconds} = await train(task, {
+    lr: options.lr,
+    signal,
+    onStep(step, loss) {
+      const perSecond = (step * task.unitsPerStep) / ((performance.now() - start) / 1000);
+      bar.update(step, {info: `, loss ${loss.toFixed(3)}, ${perSecond.toFixed(0)} ${task.unit}/s`});
+    },
+  }).finally(() => bar.stop());
+  if (method === 'celora') await hooks.onTrained();
+  const loss = losses.length < task.steps ? null : await heldOutLoss(task, TITLES[method], signal);
+  if (loss !== null) {
+    say(`${TITLES[method]}: held-out loss ${loss.toFixed(4)} after ${seconds.toFixed(1)} s`);
+    if (method === 'celora') say(`sample after: ${await task.sample()}`);
+  }
+  removeCELoRA(task.model);
+  const exactSteps = Math.min(config.exactSteps, losses.length);
+  return {
+    loss,
+    losses,
+    seconds,
+    tokensPerSecond: (losses.length * task.unitsPerStep) / seconds,
+    multiplyAdds:
+      exactSteps * (exactLoRA.forward + exactLoRA.backward) +
+      (losses.length - exactSteps) * (configured.forward + configured.backward),
+  };
+}
+
 /** Fine-tunes with CE-LoRA, then with exact LoRA from the same start on the same batches. */
 export async function compare(task: Task, options: Options, hooks: Hooks): Promise<Comparison> {
   const {say, signal} = hooks;
-  /** null if it was interrupted. */
-  const heldOut = async (title: string): Promise<number | null> => {
-    const bar = progressBar(`${title}: held-out loss`, 100, '%');
-    try {
-      return await task.heldOutLoss(async (done) => {
-        bar.update(Math.round(done * 100));
-        await nextTurn();
-        if (signal.aborted) throw new Interrupted();
-      });
-    } catch (error) {
-      if (error instanceof Interrupted) return null;
-      throw error;
-    } finally {
-      bar.stop();
-    }
-  };
-  const baseLoss = await heldOut('before');
-  const result: Comparison = {baseLoss, interrupted: baseLoss === null};
-  if (baseLoss === null) return result;
-  say(`held-out loss before: ${baseLoss.toFixed(4)}`);
-  say(`sample before: ${await task.sample()}`);
-  for (const method of options.compare ? (['celora', 'exact'] as const) : (['celora'] as const)) {
-    if (signal.aborted) {
-      result.interrupted = true;
-      break;
-    }
-    const config = configFor(method, options.celora);
-    const report = applyCELoRA(task.model, {...config, target: options.target ?? task.target});
-    if (method === 'celora') {
-      const share = ((100 * report.trainableParams) / report.totalParams).toFixed(1);
-      say(
-        `${report.layers.length} layers adapted, ${report.trainableParams} parameters trained (${share} %)`,
-      );
-    }
-    const cost = estimateCost(task.model, task.unitsPerStep).total.configured;
-    const bar = progressBar(TITLES[method], task.steps, 'steps');
-    const start = performance.now();
-    let trained: Awaited<ReturnType<typeof train>>;
-    try {
-      trained = await train(task, {
-        lr: options.lr,
-        signal,
-        onStep(step, loss) {
-          const perSecond = (step * task.unitsPerStep) / ((performance.now() - start) / 1000);
-          bar.update(step, {info: `, loss ${loss.toFixed(3)}, ${perSecond.toFixed(0)} ${task.unit}/s`});
-        },
-      });
-    } finally {
-      bar.stop();
-    }
-    if (method === 'celora') await hooks.onTrained();
-    const {losses, seconds} = trained;
-    const loss = losses.length < task.steps ? null : await heldOut(TITLES[method]);
-    result.interrupted = loss === null;
-    result[method] = {
-      loss,
-      losses,
-      seconds,
-      tokensPerSecond: (losses.length * task.unitsPerStep) / seconds,
-      multiplyAdds: losses.length * (cost.forward + cost.backward),
-    };
-    if (loss !== null) {
-      say(`${TITLES[method]}: held-out loss ${loss.toFixed(4)} after ${seconds.toFixed(1)} s`);
-      if (method === 'celora') say(`sample after: ${await task.sample()}`);
-    }
-    removeCELoRA(task.model);
+  const baseLoss = await heldOutLoss(task, 'before', signal);
+  const result: Comparison = {baseLoss, interrupted: false};
+  if (baseLoss !== null) {
+    say(`held-out loss before: ${baseLoss.toFixed(4)}`);
+    say(`sample before: ${await task.sample()}`);
   }
-  return result;
+  for (const method of options.compare ? (['celora', 'exact'] as const) : (['celora'] as const)) {
+    if (!signal.aborted) result[method] = await fineTune(task, method, options, hooks);
+  }
+  return {...result, interrupted: signal.aborted};
 }
 
 /** Who won, in loss and in seconds, whoever it is. */

@@ -54,7 +54,8 @@ async function main(args: string[]): Promise<void> {
   await writeRun(options.out, {task: task.name, backend, device, options}, result);
   task.dispose();
   say(verdict(result));
-  say(`${options.out}: adapter.safetensors, loss.svg, run.json${result.interrupted ? ' (interrupted)' : ''}`);
+  const adapter = result.celora ? 'adapter.safetensors, ' : '';
+  say(`${options.out}: ${adapter}loss.svg, run.json${result.interrupted ? ' (interrupted)' : ''}`);
 }
 
 try {
