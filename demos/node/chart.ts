@@ -14,6 +14,8 @@ export function lossChart({celora, exact, baseLoss}: Comparison, title: string):
   ].filter(({losses}) => losses.length > 0);
   const points = curves.flatMap(({method, losses}) => losses.map((loss, i) => ({method, step: i + 1, loss})));
   const k = Math.max(1, Math.round((curves[0]?.losses.length ?? 1) / 20));
+  // without z a run of one step is warned of on stderr and in the chart
+  const line = {x: 'step', y: 'loss', z: 'method', stroke: 'method'};
   const svg = Plot.plot({
     document,
     width: 800,
@@ -26,8 +28,8 @@ export function lossChart({celora, exact, baseLoss}: Comparison, title: string):
     color: {domain: Object.keys(COLOURS), range: Object.values(COLOURS)},
     marks: [
       Plot.ruleY(before, {strokeDasharray: '4 4', stroke: '#888'}),
-      Plot.line(points, {x: 'step', y: 'loss', stroke: 'method', strokeOpacity: 0.25}),
-      Plot.line(points, Plot.windowY({k}, {x: 'step', y: 'loss', stroke: 'method', strokeWidth: 2})),
+      Plot.line(points, {...line, strokeOpacity: 0.25}),
+      Plot.line(points, Plot.windowY({k}, {...line, strokeWidth: 2})),
       Plot.text(before, {
         y: before,
         frameAnchor: 'right',
