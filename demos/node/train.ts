@@ -1,5 +1,4 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type * as tfl from '@tensorflow/tfjs-layers';
+import type * as tf from '@tensorflow/tfjs-core';
 import {AdamW} from '../../src/index.ts';
 import {nextTurn} from './next_turn.ts';
 import type {Task} from './task.ts';
@@ -26,14 +25,9 @@ export interface TrainOptions {
   signal: AbortSignal;
 }
 
-/** The trainable variables of a model. */
-export function trainableVariables(model: tfl.LayersModel): tf.Variable[] {
-  return model.trainableWeights.map((weight) => weight.read() as tf.Variable);
-}
-
 /** Trains what is trainable in the task's model. */
 export async function train(task: Task, {lr, onStep, signal}: TrainOptions): Promise<TrainResult> {
-  const variables = trainableVariables(task.model);
+  const variables = task.model.trainableWeights.map((weight) => weight.read() as tf.Variable);
   const optimizer = new AdamW(lr, {weightDecay: 0});
   const losses: number[] = [];
   const read = async (loss: tf.Scalar): Promise<void> => {
