@@ -1,0 +1,148 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as tfl from '@tensorflow/tfjs-layers';
+import {expect} from 'chai';
+import {type Comparison, compare, type MethodResult, verdict} from '../../../demos/node/compare.ts';
+import {type Options, readOptions} from '../../../demos/node/options.ts';
+import type {Task} from '../../../demos/node/task.ts';
+import {onBackend} from '../llama/fixtures.ts';
+import {stderrOf} from './demo.ts';
+
+const STEPS = 5;
+
+describe('compare', () => {
+  onBackend('cpu');
+  let model: tfl.LayersModel;
+  let events: string[];
+
+  beforeEach(() => {
+    events = [];
+    const kernelInitializer = tfl.initializers.randomNormal({seed: 1});
+    const layers = [24, 16].map((units, i) =>
+      tfl.layers.dense({
+        units,
+        kernelInitializer,
+        name: `dense_${i}`,
+        ...(i === 0 ? {inputShape: [16]} : {}),
+      }),
+    );
+    model = tfl.sequential({layers});
+  });
+  afterEach(() => model.dispose());
+
+  const task = (): Task => ({
+    name: 'a toy',
+    model,
+    target: 'all-dense',
+    steps: STEPS,
+    unit: 'images',
+    unitsPerStep: 8,
+    loss(step) {
+      events.push(`batch ${step}`);
+      const x = tf.randomNormal([8, 16], 0, 1, 'float32', step + 1);
+      return tf.mean(tf.square(tf.sub(model.apply(x, {training: true}) as tf.Tensor, 1))) as tf.Scalar;
+    },
+    async heldOutLoss(onProgress) {
+      events.push('held-out');
+      await onProgress(1);
+      return 1;
+    },
+    async sample() {
+      events.push('sample');
+      return 'a sample';
+    },
+    dispose() {},
+  });
+
+  /** Compares on the toy; `at` is the event at which it is aborted. */
+  async function run(args: string[], at?: string): Promise<Comparison> {
+    const controller = new AbortController();
+    let result: Comparison;
+    await stderrOf(async () => {
+      result = await compare(task(), readOptions(['--rank', '2', '--frozen-rank', '1', ...args]) as Options, {
+        signal: controller.signal,
+        say: (line) => {
+          if (at !== undefined && line.includes(at)) controller.abort();
+        },
+        onTrained: async () => {
+          events.push(`trained ${model.layers.map((layer) => layer.getClassName()).join()}`);
+        },
+      });
+    });
+    return result!;
+  }
+
+  const BATCHES = Array.from({length: STEPS}, (_, step) => `batch ${step}`);
+  const CELORA = [...BATCHES, 'trained CELoRADense,CELoRADense', 'held-out', 'sample'];
+
+  it('gives both methods the same batches, and the model back as it was', async () => {
+    const weights = () => Promise.all(model.getWeights().map((weight) => weight.data()));
+    const before = await weights();
+    const {celora, exact} = await run([]);
+    expect(events).to.deep.equal(['held-out', 'sample', ...CELORA, ...BATCHES, 'held-out']);
+    expect(model.layers.map((layer) => layer.getClassName())).to.deep.equal(['Dense', 'Dense']);
+    expect(await weights()).to.deep.equal(before);
+    expect(exact!.losses[0]).to.equal(celora!.losses[0]);
+    expect(exact!.losses).to.not.deep.equal(celora!.losses);
+    const same = await run(['--keep', '1']);
+    expect(same.celora!.losses).to.deep.equal(same.exact!.losses);
+    expect(same.exact!.losses).to.deep.equal(exact!.losses);
+  });
+
+  it('leaves exact LoRA out where it is not wanted', async () => {
+    const result = await run(['--no-compare']);
+    expect(events).to.deep.equal(['held-out', 'sample', ...CELORA]);
+    expect(result).to.have.all.keys('baseLoss', 'interrupted', 'celora');
+  });
+
+  it('counts the exact steps at the start as what they are', async () => {
+    const {celora, exact} = await run([]);
+    expect(celora!.multiplyAdds).to.be.below(exact!.multiplyAdds);
+    const [cheap, full] = [celora!.multiplyAdds / STEPS, exact!.multiplyAdds / STEPS];
+    for (const exactSteps of [2, STEPS, 100]) {
+      const some = await run(['--exact-steps', String(exactSteps), '--no-compare']);
+      const dear = Math.min(STEPS, exactSteps);
+      expect(some.celora!.multiplyAdds).to.be.closeTo(dear * full + (STEPS - dear) * cheap, 1e-6);
+    }
+  });
+
+  it('trains no more once it is interrupted', async () => {
+    const early = await run([], 'sample before');
+    expect(early).to.deep.equal({baseLoss: 1, interrupted: true});
+    expect(events).to.deep.equal(['held-out', 'sample']);
+    const late = await run([], 'sample after');
+    expect(late).to.include({interrupted: true}).and.to.not.have.property('exact');
+    expect(late.celora!.loss).to.equal(1);
+  });
+});
+
+describe('verdict', () => {
+  const result = (loss: number | null, seconds: number, multiplyAdds: number): MethodResult => ({
+    loss,
+    losses: [2],
+    seconds,
+    tokensPerSecond: 1,
+    multiplyAdds,
+  });
+  const about = (celora: MethodResult, exact?: MethodResult) =>
+    verdict({baseLoss: 2, interrupted: false, celora, ...(exact ? {exact} : {})});
+
+  it('says who won, whoever it is', () => {
+    expect(about(result(1.5, 2, 60), result(1.25, 3, 80))).to.equal(
+      'Lower held-out loss: exact LoRA, by 0.2500. Faster: CE-LoRA, 1.50 times. ' +
+        'CE-LoRA left out 25 % of the multiply-adds in Dense layers.',
+    );
+    expect(about(result(1.25, 4, 80), result(1.5, 2, 80))).to.equal(
+      'Lower held-out loss: CE-LoRA, by 0.2500. Faster: exact LoRA, 2.00 times. ' +
+        'CE-LoRA left out 0 % of the multiply-adds in Dense layers.',
+    );
+  });
+
+  it('claims nothing where one of them has no held-out loss', () => {
+    for (const [celora, exact] of [
+      [result(1, 1, 1), undefined],
+      [result(1, 1, 1), result(null, 1, 1)],
+    ] as const) {
+      expect(about(celora, exact)).to.equal('No comparison was made.');
+    }
+  });
+});

@@ -1,0 +1,73 @@
+import {readdir, writeFile} from 'node:fs/promises';
+import {expect} from 'chai';
+import {demo, readAdapter, readRun, temporaryFolder, textOf, writeLlama} from './demo.ts';
+import {curves, readChart} from './drawing.ts';
+
+const STOPPING = 'stopping after this step and saving; once more to quit at once';
+
+describe('Ctrl-C', () => {
+  const path = temporaryFolder();
+
+  before(async function () {
+    if (process.platform === 'win32') this.skip(); // there a program cannot send it to another
+    await writeLlama(path('llama'));
+    await writeFile(path('text.txt'), textOf(20_000));
+  });
+
+  /** With one window of 4 tokens a pass a held-out evaluation takes 500 passes. */
+  async function interrupted(out: string, steps: number, at: string, batch = 8) {
+    const flags = {
+      ...{backend: 'wasm', model: path('llama'), data: path('text.txt'), out: path(out)},
+      ...{steps, batch, seq: 4, rank: 2},
+    };
+    const ended = await demo(flags, at);
+    expect(ended.code, ended.stderr).to.equal(0);
+    expect(ended.stderr).to.include(STOPPING).and.to.not.include('error');
+    expect(ended.stdout).to.match(/run\.json \(interrupted\)\n$/);
+    return {...ended, run: await readRun(path(out)), svg: await readChart(path(out))};
+  }
+
+  it('while CE-LoRA trains ends it and saves what there is', async () => {
+    const {run, svg, stdout} = await interrupted('celora', 1e6, 'layers adapted');
+    expect(run)
+      .to.include({interrupted: true, verdict: 'No comparison was made.'})
+      .and.to.not.have.property('exact');
+    expect(run.baseLoss).to.be.above(0);
+    const {losses, loss, multiplyAdds} = run.celora!;
+    expect(losses.length).to.be.within(1, 1000);
+    expect(losses.every(Number.isFinite)).to.equal(true);
+    expect(loss).to.equal(null);
+    expect(multiplyAdds % losses.length).to.equal(0);
+    expect(curves(svg, 'celora')[0]).to.have.length(losses.length);
+    expect(Object.keys(await readAdapter(path('celora')))).to.have.length(28);
+    expect(stdout).to.include(': adapter.safetensors, loss.svg, run.json (interrupted)');
+  });
+
+  it('while exact LoRA trains keeps all of CE-LoRA', async () => {
+    const {run, svg} = await interrupted('exact', 100, 'sample after');
+    expect(run.interrupted).to.equal(true);
+    expect(run.celora!.losses).to.have.length(100);
+    expect(run.celora!.loss).to.be.above(0);
+    expect(run.exact!.losses.length).to.be.within(1, 100);
+    expect(run.exact!.loss).to.equal(null);
+    expect(run.celora!.losses[0]).to.equal(run.exact!.losses[0]);
+    expect(curves(svg, 'exact')[0]).to.have.length(run.exact!.losses.length);
+    expect(Object.keys(await readAdapter(path('exact')))).to.have.length(28);
+  });
+
+  it('before training ends the evaluation, and leaves an earlier adapter where it is', async () => {
+    const earlier = await readAdapter(path('celora'));
+    const {run, stdout, stderr} = await interrupted('celora', 5, 'before: held-out loss', 1);
+    expect(run).to.include({interrupted: true, baseLoss: null}).and.to.not.have.any.keys('celora', 'exact');
+    expect(stderr).to.not.include('100/100');
+    expect(stdout).to.include(': loss.svg, run.json (interrupted)');
+    expect(await readAdapter(path('celora'))).to.deep.equal(earlier);
+  });
+
+  it('during the preparations, when there is nothing to save, ends the program at once', async () => {
+    const out = path('digits');
+    const ended = await demo({backend: 'wasm', steps: 1, out}, 'base model');
+    expect(ended.signal).to.equal('SIGINT');
+    expect(await readdir(out)).to.deep.equal([]);
+  });
+});
