@@ -1,5 +1,9 @@
 export {type Axis, type CELoRAConfig, DEFAULT_CONFIG, resolveConfig, type Score} from './config.ts';
 export {ActivationGradient, type ActivationGradientStats} from './gradients/activation_gradient.ts';
+export {checkpoint} from './gradients/checkpoint.ts';
+export {installEarlyFreeing} from './gradients/early_freeing.ts';
+export {installGradientFixes} from './gradients/fixes/install.ts';
+export type {Installation} from './gradients/shared_install.ts';
 export type {FusedActivation} from './kernels/kernel_names.ts';
 export type {GateActivation, RotaryPairing} from './kernels/transformer_kernel_names.ts';
 export {CausalAttention, type CausalAttentionArgs} from './layers/causal_attention.ts';

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {adapterScale, type CELoRAConfig, CONFIG_KEYS, resolveConfig} from '../config.ts';
 import {ActivationGradient} from '../gradients/activation_gradient.ts';
+import {installGradientFixes} from '../gradients/fixes/install.ts';
 import {deviceDropout} from '../ops/dropout.ts';
 import {loraMatMul} from '../ops/lora_mat_mul.ts';
 import {seedFor, seedStream} from '../random.ts';
@@ -12,6 +13,7 @@ import {
   denseSettings,
   serializeSettings,
 } from './dense_args.ts';
+import {firstShape} from './inputs.ts';
 
 /** The arguments of `tf.layers.dense`, the options of CE-LoRA, and two of the layer's own. */
 export interface CELoRADenseArgs extends DenseArgs, Partial<CELoRAConfig> {
@@ -46,6 +48,7 @@ export class CELoRADense extends tfl.layers.Layer {
   /** dx of this layer's product, with its derived state and counters. */
   readonly gradient: ActivationGradient;
   private readonly dropoutSeed: () => number;
+  private fixes: ReturnType<typeof installGradientFixes> | undefined;
   private isMerged: boolean;
   /** The kernel before merging, and what identifies it after: unmerge gives it back bit for bit. */
   private unmerged: {kernel: tf.Tensor; mergedData: object} | undefined;
@@ -72,7 +75,7 @@ export class CELoRADense extends tfl.layers.Layer {
   }
 
   override build(inputShape: tfl.Shape | tfl.Shape[]): void {
-    const inputs = oneShape(inputShape).at(-1);
+    const inputs = firstShape(inputShape).at(-1);
     if (inputs == null) {
       throw new Error(`CELoRADense ${this.name}: the last dimension of the input must be known, but is null`);
     }
@@ -144,6 +147,7 @@ export class CELoRADense extends tfl.layers.Layer {
       kernel.dispose();
     };
     this.inputSpec = [{minNDim: 2, axes: {[-1]: inputs}}];
+    this.fixes ??= installGradientFixes();
     this.built = true;
   }
 
@@ -172,8 +176,7 @@ export class CELoRADense extends tfl.layers.Layer {
   }
 
   private warnIfRandom(): void {
-    const fresh = this.randomKernel === this.kernel?.read().dataId;
-    if (fresh && this.randomKernel !== undefined) {
+    if (this.randomKernel !== undefined && this.randomKernel === this.kernel?.read().dataId) {
       console.warn(
         `CELoRADense ${this.name} is being trained on a random, frozen kernel: load weights first, ` +
           'make it from a trained Dense with applyCELoRA, or set trainBase',
@@ -183,7 +186,7 @@ export class CELoRADense extends tfl.layers.Layer {
   }
 
   override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
-    return [...oneShape(inputShape).slice(0, -1), this.units];
+    return [...firstShape(inputShape).slice(0, -1), this.units];
   }
 
   /**
@@ -272,6 +275,7 @@ export class CELoRADense extends tfl.layers.Layer {
   release(): void {
     Reflect.deleteProperty(this.kernel ?? {}, 'dispose');
     this.gradient.dispose();
+    this.fixes?.dispose();
     this.forgetUnmerged();
   }
 
@@ -283,10 +287,6 @@ export class CELoRADense extends tfl.layers.Layer {
   override getConfig(): tf.serialization.ConfigDict {
     return {...this.denseConfig(), ...this.config, trainBase: this.trainBase, merged: this.isMerged};
   }
-}
-
-function oneShape(shape: tfl.Shape | tfl.Shape[]): tfl.Shape {
-  return (Array.isArray(shape[0]) ? shape[0] : shape) as tfl.Shape;
 }
 
 tf.serialization.registerClass(CELoRADense);

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {type CELoRAConfig, resolveConfig, show} from '../config.ts';
 import {ActivationGradient} from '../gradients/activation_gradient.ts';
+import {installGradientFixes} from '../gradients/fixes/install.ts';
 import {interceptMatMul} from '../gradients/mat_mul_hook.ts';
 import {type DenseSettings, denseForward, denseSettings} from '../layers/dense_args.ts';
 import {denseVariables, type Layer} from './layer_tree.ts';
@@ -167,6 +168,7 @@ export function registerCELoRAGradients(options: HookOptions = {}): GradientHook
   const products = new Products(options);
   if (registered) throw new Error('registerCELoRAGradients: a hook is registered already; dispose it first');
   registered = true;
+  const fixes = installGradientFixes();
   const restoreDense = interceptDense(products);
   const restoreMatMul = interceptMatMul((variable, xShape, transposed) =>
     products.of({variable, xShape, kernelShape: variable.shape}, transposed),
@@ -178,6 +180,7 @@ export function registerCELoRAGradients(options: HookOptions = {}): GradientHook
       registered = false;
       restoreDense();
       restoreMatMul();
+      fixes.dispose();
       products.dispose();
     },
   };
