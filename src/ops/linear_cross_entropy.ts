@@ -44,7 +44,8 @@ type Want = 'x' | 'kernel' | 'bias';
 /**
  * Cross-entropy of the logits xW + b of a model's head, without ever holding all of them: rows are taken in chunks, and
  * while a tape records, the gradients are computed right then from each chunk's logits, which so are needed once
- * (the idea of Liger Kernel's fused linear cross-entropy, arXiv 2410.10989). Only dx stays, and is scaled in backward.
+ * (the idea of Liger Kernel's fused linear cross-entropy, arXiv 2410.10989). Only dx stays, and is scaled in backward; it is
+ * computed whether or not x leads to a variable, which nobody knows yet.
  *
  * A chunk holds every c-th row, not neighbours: a sample of the whole batch, on which an approximate `gradient`
  * selects its columns. The chunks of a call are one backward pass of it, counted when the loss is computed.
@@ -80,7 +81,8 @@ export function linearCrossEntropy(args: LinearCrossEntropyArgs): tf.Scalar {
   const head = {kernel, bias, transposed, gradient, frozenData: trains(kernel) ? undefined : kernel.dataId};
   return tf.tidy(() => {
     const rows = tf.reshape(x, [-1, inputs]) as tf.Tensor2D;
-    const chunks = Math.ceil(rows.shape[0] / Math.max(1, Math.floor(chunkBytes / (4 * classes))));
+    const chunkRows = Math.max(1, Math.floor(chunkBytes / (4 * classes)));
+    const chunks = Math.max(1, Math.ceil(rows.shape[0] / chunkRows));
     const {loss, ...gradients} = offTape(() => {
       const {labels, scale} = countLabels(op, args.labels, classes, args);
       return lossAndGradients(rows, labels, scale, head, chunks, wants);
