@@ -4,13 +4,14 @@ import {columnScores, selectColumns} from '../../src/index.ts';
 import * as names from '../../src/kernels/kernel_names.ts';
 import {registerPortableKernels} from '../../src/kernels/portable/register.ts';
 import {runKernel} from '../../src/kernels/register.ts';
+import * as training from '../../src/kernels/training_kernel_names.ts';
 import * as transformer from '../../src/kernels/transformer_kernel_names.ts';
 import {describeBackends, expectClose} from '../backends.ts';
 
 describeBackends('kernels', (backend) => {
   it('are all there once one of them has run', () => {
     selectColumns(tf.tensor1d([1, 2]), 1);
-    for (const name of Object.values({...names, ...transformer})) {
+    for (const name of Object.values({...names, ...training, ...transformer})) {
       expect(tf.getKernel(name, backend), name).to.have.property('backendName', backend);
     }
   });
