@@ -33,9 +33,10 @@ export function interceptMatMul(choose: Choose): () => void {
     const fused = scopeStack.some(({name}) => name === FUSED_SCOPE);
     const recorded = gradientDepth > 0 && kernelDepth === 1 && !fused;
     if (!recorded || transposeA || a.shape.length !== 2 || b.shape.length !== 2) return;
-    const variable = Object.values(tf.engine().registeredVariables).find(({dataId}) => dataId === b.dataId);
-    const gradient = variable && choose(variable, a.shape, transposeB);
-    if (gradient) marks.set(attrs, {gradient, frozenData: variable.trainable ? undefined : variable.dataId});
+    // not by its data, which its reshapes share
+    const gradient = b instanceof tf.Variable ? choose(b, a.shape, transposeB) : undefined;
+    if (gradient)
+      marks.set(attrs, {gradient, frozenData: (b as tf.Variable).trainable ? undefined : b.dataId});
   };
   const restoreKernels = backendsWithMatMul().map((backendName) => wrapKernel(backendName, mark));
   const restoreGradient = wrapGradient(marks);

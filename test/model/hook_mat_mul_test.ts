@@ -95,6 +95,12 @@ describeOnHost('the gradient hook on tf.matMul: more', () => {
           tf.matMul(tf.reshape(input, [1, 6, 24]), variable(tf.reshape(values(), [1, 24, 32]), false)),
           [6, 32],
         ),
+      'by a reshape of a variable': product(
+        tf.reshape(variable(tf.reshape(values(), [32, 24]), false), [24, 32]),
+        false,
+      ),
+      'by a reshape of a variable of rank 3': (input) =>
+        product(tf.reshape(variable(tf.reshape(values(), [4, 6, 32]), false), [24, 32]), false)(input),
       attention: (input) => {
         const scores = tf.softmax(tf.matMul(input as tf.Tensor2D, input as tf.Tensor2D, false, true));
         return tf.matMul(tf.matMul(scores as tf.Tensor2D, input as tf.Tensor2D), w);
@@ -107,6 +113,18 @@ describeOnHost('the gradient hook on tf.matMul: more', () => {
         expect(hook.stats().products, title).to.equal(0);
       });
     }
+  });
+
+  it('takes a variable and its reshape for two things', async () => {
+    const kernel = variable(values(), false);
+    const reshaped = tf.reshape(kernel, [32, 24]);
+    const [other, target] = [randomTensor([6, 32], 4), randomTensor([6, 24], 5)];
+    const stock = await stockDx(product(reshaped, false), other, target);
+    await withHook({keep: 0.25, frozenRank: 2}, async (hook) => {
+      dxOf(product(kernel, false), x(), dy());
+      await expectSameBits(dxOf(product(reshaped, false), other, target), stock);
+      expect(hook.stats()).to.include({products: 1, backwardPasses: 1});
+    });
   });
 
   it('leaves direct calls of tf.fused.matMul stock, with every activation', async () => {
