@@ -1,7 +1,7 @@
 import {cpus} from 'node:os';
-import * as tf from '@tensorflow/tfjs-core';
 import {show} from '../config.ts';
-import {activate, importOptional, isMissing} from './start.ts';
+import {activate, importOptional} from './start.ts';
+import {setUpTensorFlow} from './tensorflow_node.ts';
 import {setUpWasm} from './wasm_node.ts';
 import {setUpWebGPU} from './webgpu_node.ts';
 
@@ -18,21 +18,6 @@ export interface ChosenBackend {
 
 const processor = () => `${cpus().length} × ${cpus()[0]?.model.trim() ?? process.arch}`;
 
-async function startTensorFlow(): Promise<string> {
-  const [gpu, cpu] = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
-  const load = () =>
-    import(gpu).catch((why) =>
-      import(cpu).catch((alsoWhy) => {
-        throw isMissing(alsoWhy) ? why : alsoWhy;
-      }),
-    );
-  if (tf.findBackendFactory('tensorflow') == null) await importOptional('TensorFlow for Node', [gpu], load);
-  await activate('tensorflow');
-  // its library falls back to the CPU in silence
-  const {isUsingGpuDevice} = tf.backend() as tf.KernelBackend & {isUsingGpuDevice?: boolean};
-  return `TensorFlow on ${isUsingGpuDevice ? 'a CUDA GPU' : processor()}`;
-}
-
 async function startCpu(): Promise<string> {
   const name = '@tensorflow/tfjs-backend-cpu';
   await importOptional('the cpu backend', [name], () => import(name));
@@ -46,7 +31,10 @@ const STARTS: Record<BackendName, (asked: boolean) => Promise<string>> = {
     const {description, isSoftware} = await setUpWebGPU({allowSoftware: asked});
     return isSoftware ? `${description} (software)` : description;
   },
-  tensorflow: startTensorFlow,
+  tensorflow: async () => {
+    const {version, onGPU} = await setUpTensorFlow();
+    return `TensorFlow ${version} on ${onGPU ? 'a CUDA GPU' : processor()}`;
+  },
   wasm: async () => {
     const threads = await setUpWasm();
     return `WebAssembly on ${processor()}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;

@@ -31,7 +31,7 @@ describe('chooseBackend', () => {
   it('says what to install', async function () {
     if (tf.findBackendFactory('tensorflow') != null) this.skip();
     expect(await failure(chooseBackend('tensorflow'))).to.equal(
-      'TensorFlow for Node is not installed: npm install @tensorflow/tfjs-node-gpu',
+      'TensorFlow for Node is not installed: npx tfjs-celora setup tensorflow',
     );
   });
 });

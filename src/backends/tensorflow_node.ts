@@ -1,0 +1,45 @@
+import './node_util_shim.ts';
+import {createRequire} from 'node:module';
+import * as tf from '@tensorflow/tfjs-core';
+import {activate, isMissing} from './start.ts';
+
+/** TensorFlow's library, in which tfjs's backend 'tensorflow' computes. */
+export interface TensorFlowLibrary {
+  /** '2.20.0' for one. */
+  version: string;
+  /** Whether it computes on a CUDA GPU: without one, or where a CUDA library is missing, it takes the CPU in silence. */
+  onGPU: boolean;
+}
+
+const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
+
+/** Loads the first of the packages that is installed, here or in a folder of NODE_PATH. */
+function load(): void {
+  const require = createRequire(import.meta.url);
+  for (const name of PACKAGES) {
+    try {
+      require(name);
+      return;
+    } catch (cause) {
+      if (isMissing(cause as NodeJS.ErrnoException)) continue;
+      const why = (cause as Error).message.split('\n')[0];
+      throw new Error(`TensorFlow for Node does not load: ${why}: npx tfjs-celora doctor`, {cause});
+    }
+  }
+  throw new Error('TensorFlow for Node is not installed: npx tfjs-celora setup tensorflow');
+}
+
+/**
+ * Makes tfjs's backend 'tensorflow' the current one. On Node 23 and later too, for which tfjs-node itself is too old.
+ *
+ * @throws Error if neither '@tensorflow/tfjs-node-gpu' nor '@tensorflow/tfjs-node' is installed, or it does not load.
+ */
+export async function setUpTensorFlow(): Promise<TensorFlowLibrary> {
+  if (tf.findBackendFactory('tensorflow') == null) load();
+  await activate('tensorflow');
+  const {binding, isUsingGpuDevice} = tf.backend() as tf.KernelBackend & {
+    binding: {TF_Version: string};
+    isUsingGpuDevice: boolean;
+  };
+  return {version: binding.TF_Version, onGPU: isUsingGpuDevice};
+}

@@ -1,0 +1,51 @@
+import {Presets, SingleBar} from 'cli-progress';
+
+const MEGABYTE = 1e6;
+
+/** A progress bar in bytes on stderr; where that is no terminal, a line every few seconds. */
+export class ByteBar {
+  readonly #bar: SingleBar;
+  #bytes = 0;
+
+  constructor(title: string, totalBytes: number) {
+    this.#bar = new SingleBar(
+      {
+        format: `${title} {bar} {value}/{total} MB, {eta_formatted} left`,
+        barsize: 20,
+        stream: process.stderr,
+        noTTYOutput: true,
+        notTTYSchedule: 5000,
+        // wide lines are cut instead, so that no setting of the terminal is to be restored after Ctrl-C
+        linewrap: true,
+        clearOnComplete: !process.stderr.isTTY,
+        formatValue: (value, _, type) =>
+          type === 'value' || type === 'total' ? (value / MEGABYTE).toFixed(0) : String(value),
+      },
+      Presets.shades_classic,
+    );
+    this.#bar.start(totalBytes, 0);
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    this.#bar.update(this.#bytes);
+  }
+
+  stop(): void {
+    this.#bar.stop();
+  }
+}
+
+/** Calls `work` with a bar that ends with it. */
+export async function withByteBar<T>(
+  title: string,
+  totalBytes: number,
+  work: (bar: ByteBar) => Promise<T>,
+): Promise<T> {
+  const bar = new ByteBar(title, totalBytes);
+  try {
+    return await work(bar);
+  } finally {
+    bar.stop();
+  }
+}

@@ -1,0 +1,97 @@
+import {existsSync} from 'node:fs';
+import {join} from 'node:path';
+import {BINDING} from './binding.ts';
+import type {Gpu} from './gpu.ts';
+import {OLDEST_DRIVER} from './gpu.ts';
+import {type Host, platformRefusal} from './host.ts';
+import type {Probe, Problem, Report} from './report.ts';
+import {compareVersions, isAmong} from './requirement.ts';
+import {tryRun} from './run.ts';
+import {
+  CUDA_LIBRARIES,
+  type Installed,
+  missingFiles,
+  readInstalled,
+  TRIED_VERSIONS,
+} from './tensorflow_files.ts';
+import type {FoundPackage} from './tfjs_package.ts';
+
+/** The libraries of CUDA that TensorFlow would not find by their names: neither set up nor of the system. */
+async function missingCuda(folder: string, {env}: Host): Promise<string[]> {
+  const system =
+    (await tryRun('ldconfig', ['-p'], {env})) ?? (await tryRun('/sbin/ldconfig', ['-p'], {env})) ?? '';
+  const folders = env.LD_LIBRARY_PATH?.split(':').filter(Boolean) ?? [];
+  return CUDA_LIBRARIES.filter(
+    ({file, folder: own}) =>
+      !system.includes(`\t${file} `) &&
+      ![join(folder, 'deps/nvidia', own, 'lib'), ...folders].some((place) => existsSync(join(place, file))),
+  ).map(({file}) => file);
+}
+
+/** What there is of TensorFlow, before it is tried. */
+export async function inspect(
+  found: FoundPackage,
+  gpu: Gpu | undefined,
+  host: Host,
+): Promise<NonNullable<Report['tensorflow']>> {
+  const installed: Installed | undefined = readInstalled(found.folder);
+  const missing = installed === undefined ? [] : missingFiles(found.folder, installed);
+  if (!existsSync(join(found.folder, BINDING))) missing.push(BINDING);
+  if (gpu !== undefined && installed?.build === 'gpu') {
+    const known = missing.join(' ');
+    missing.push(...(await missingCuda(found.folder, host)).filter((file) => !known.includes(file)));
+  }
+  return {
+    folder: found.folder,
+    ...(installed && {version: installed.tensorflow, build: installed.build}),
+    missing,
+  };
+}
+
+interface Case {
+  tensorflow: Report['tensorflow'];
+  gpu: Gpu | undefined;
+  probe: Probe;
+  host: Host;
+  /** Whether backend 'tensorflow' is the one that has to work. */
+  wanted: boolean;
+  /** The set-up command for the project, without --gpu or --cpu. */
+  setup: string;
+}
+
+/** Whether TensorFlow was set up for the GPU that there is, and takes the CPU in silence. */
+export const fallsBack = ({tensorflow, gpu, probe}: Pick<Case, 'tensorflow' | 'gpu' | 'probe'>): boolean =>
+  gpu !== undefined && tensorflow?.build !== 'cpu' && probe.works && probe.onGPU === false;
+
+/** What is wrong with TensorFlow here. Not having it is a problem only where it is wanted. */
+export function tensorflowProblems(of: Case): Problem[] {
+  const {tensorflow, gpu, probe, host, wanted, setup} = of;
+  const refusal = platformRefusal(host);
+  if (refusal !== undefined) return wanted ? [{problem: refusal.message, mend: refusal.mend}] : [];
+  const mend = `${setup} --${tensorflow?.build ?? (gpu === undefined ? 'cpu' : 'gpu')}`;
+  if (tensorflow === undefined) {
+    return wanted && !probe.works ? [{problem: probe.reason, mend}] : [];
+  }
+  const problems: Problem[] = [];
+  const {version, build, missing, folder} = tensorflow;
+  if (missing.length > 0) problems.push({problem: `missing in ${folder}: ${missing.join(', ')}`, mend});
+  else if (!probe.works) problems.push({problem: probe.reason, mend});
+  if (version !== undefined && !isAmong(version, TRIED_VERSIONS)) {
+    problems.push({
+      problem: `tfjs's binding works with TensorFlow ${TRIED_VERSIONS}, and this is ${version}`,
+      mend,
+    });
+  }
+  if (gpu !== undefined && compareVersions(gpu.driver, OLDEST_DRIVER) < 0) {
+    const problem = `CUDA 12 needs a driver ${OLDEST_DRIVER} or newer, and this is ${gpu.driver}`;
+    problems.push({problem, mend: "install a newer driver of NVIDIA's"});
+  }
+  if (fallsBack(of)) {
+    const hidden = host.env.CUDA_VISIBLE_DEVICES;
+    const why = hidden === undefined ? '' : ` (CUDA_VISIBLE_DEVICES is '${hidden}')`;
+    problems.push({problem: `TensorFlow computes on the CPU in silence, in spite of the GPU${why}`, mend});
+  } else if (gpu !== undefined && build === 'cpu') {
+    problems.push({problem: "TensorFlow's build for the CPU cannot use the GPU", mend: `${setup} --gpu`});
+  }
+  return problems;
+}
