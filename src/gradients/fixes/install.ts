@@ -2,6 +2,7 @@ import {restoreAll} from '../engine.ts';
 import {sharedInstall} from '../shared_install.ts';
 import {fixDropoutLayer} from './dropout_layer.ts';
 import {fixIndices} from './indices.ts';
+import {fixRelu} from './relu.ts';
 import {fixShapesOnly} from './shapes_only.ts';
 import {fixStepKernel} from './step_kernel.ts';
 import {fixSumAndMean} from './sum_and_mean.ts';
@@ -14,6 +15,7 @@ const FIXES = [
   fixTile,
   fixIndices,
   fixShapesOnly,
+  fixRelu,
   fixUnusedOutputs,
   fixStepKernel,
   fixWasmIdentity,
@@ -26,7 +28,7 @@ const FIXES = [
  * norm), for unused outputs of `split` and `unstack`, and for dropout masks. That was 80 % of a training step on a GPU.
  * Values stay as they are, but for the places that dropout drops. Also the gradient of `tile` takes a few operations
  * instead of two for each copy, at any rank, and gradients that need only the shapes of their inputs (`add`, `concat`,
- * `reshape`, `sum`, …) no longer keep the inputs in memory.
+ * `reshape`, `sum`, …) no longer keep the inputs in memory, nor does relu, and wasm no longer copies what it keeps.
  *
  * CELoRADense and `registerCELoRAGradients` install the fixes for as long as they are in use.
  * @returns An installation; when the last one is disposed, tfjs has its own objects back.

@@ -185,6 +185,16 @@ describeBackends('gradients with the fixes', (backend) => {
     }
   });
 
+  it('of relu are those of stock tfjs, for infinite numbers and NaN too', async () => {
+    const values = [-2, -0, 0, 1e-30, 3, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    // WebGPU may take NaN for any number
+    if (backend === 'cpu') values.push(Number.NaN);
+    const dy = [1, -1, 2, -3, 4, 5, 6, 7].slice(0, values.length);
+    const dx = tf.grad((x: tf.Tensor) => tf.relu(x))(tf.tensor1d(values), tf.tensor1d(dy));
+    const expected = values.map((x, i) => dy[i]! * (Number.isNaN(x) ? x : Number(x > 0)));
+    expect(await dx.data()).to.deep.equal(Float32Array.from(expected));
+  });
+
   it('of one-hot vectors are zeros', async () => {
     const {dx} = await gradient((x) => tf.oneHot(tf.cast(x, 'int32'), 3) as tf.Tensor, [4]);
     expect(await dx.data()).to.deep.equal(new Float32Array(4));
