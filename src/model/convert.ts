@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {LayersModel} from '@tensorflow/tfjs-layers';
+import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
 import {type CELoRAConfig, resolveConfig, show} from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
@@ -40,13 +40,10 @@ export interface CELoRAReport {
   toString(): string;
 }
 
-interface Conversion {
-  flags: TrainableFlags;
-  /** The Dense layers that were replaced, to be put back as the same objects. */
-  originals: Map<CELoRADense, Layer>;
-}
-
-const conversions = new WeakMap<LayersModel, Conversion>();
+/** The flags of converted models as they were before. */
+const conversions = new WeakMap<LayersModel, TrainableFlags>();
+/** The Dense layers that were replaced, by their kernels: to be put back as the same objects. */
+const originals = new WeakMap<LayerVariable, Layer>();
 
 function optionsFor(layer: Layer, options: ApplyOptions): CELoRAConfig {
   const pick = (from: object) =>
@@ -75,10 +72,11 @@ function check(options: ApplyOptions): void {
  * Gives Dense layers of a model LoRA adapters with approximated gradients, in place: the model stays the same object,
  * the layers are exchanged inside its graph and share the variables of the old ones. Works for sequential and
  * functional models, nested models, shared layers, Dense inside TimeDistributed, and beside any other layers. Outputs
- * stay the same until training. A compiled model must be compiled again, and refuses to train until it is.
+ * stay the same until training. A compiled model must be compiled again, and refuses to train until it is. Other models
+ * that share the layers compute with the adapters too, but are saved without them; merged, all is one again.
  * @returns What was converted.
- * @throws Error for an invalid option, or if no Dense layer matches (it lists those there are); the model is then as
- *   it was.
+ * @throws Error for an invalid option, if no Dense layer matches (it lists those there are), or if one was converted as
+ *   part of another model that shares it; the model is then as it was.
  */
 export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CELoRAReport {
   check(options);
@@ -88,6 +86,13 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
     const names = dense.map((layer) => layer.name).join(', ') || 'none';
     throw new Error(
       `applyCELoRA: target ${show(options.target ?? 'all-dense')} matches no Dense layer; there are: ${names}`,
+    );
+  }
+  const taken = chosen.find((layer) => originals.has(denseVariables(layer).kernel));
+  if (taken) {
+    throw new Error(
+      `applyCELoRA: layer ${taken.name} has an adapter already, in another model that shares it: ` +
+        'merge or remove that first, or leave the layer out of target',
     );
   }
   const flags = rememberTrainable(model);
@@ -102,11 +107,10 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
     flags.restore();
     throw error;
   }
-  const conversion = conversions.get(model) ?? {flags, originals: new Map()};
-  conversions.set(model, conversion);
+  if (!conversions.has(model)) conversions.set(model, flags);
   for (const [from, to] of made) {
     replaceLayer(model, from, to);
-    conversion.originals.set(to, from);
+    originals.set(to.baseVariables().kernel, from);
   }
   if (options.freezeRest ?? true) freezeBase(model);
   return report(
@@ -183,17 +187,16 @@ export function adaptedLayers(model: LayersModel, caller: string): CELoRADense[]
 
 /** Puts stock Dense layers back, the same objects where they are known, and the trainable flags as they were. */
 export function restoreDense(model: LayersModel, layers: CELoRADense[]): void {
-  const conversion = conversions.get(model);
   for (const layer of layers) {
     const {kernel, bias} = layer.baseVariables();
-    const original = conversion?.originals.get(layer) ?? denseAround(layer);
-    replaceLayer(model, layer, original);
+    replaceLayer(model, layer, originals.get(kernel) ?? denseAround(layer));
+    originals.delete(kernel);
     layer.release();
     layer.discardAdapter();
     kernel.trainable = true;
     if (bias) bias.trainable = true;
   }
-  conversion?.flags.restore();
+  conversions.get(model)?.restore();
   thawStatistics(model);
   conversions.delete(model);
   dropOptimizer(model);

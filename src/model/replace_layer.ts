@@ -49,7 +49,8 @@ function swapInContainer(container: GraphContainer, from: Layer, to: Layer): voi
 
 /**
  * Puts `to` in the place of `from` everywhere in the model: in every container, node, symbolic tensor and wrapper.
- * `to` must be built, have the name of `from` and take and give the same shapes.
+ * `to` must be built, have the name of `from` and take and give the same shapes. `from` keeps its list of nodes, for
+ * other models that list it: they compute with `to`, and save `from`.
  */
 export function replaceLayer(model: LayersModel, from: Layer, to: Layer): void {
   const {containers, wrappers} = layerTree(model);
@@ -64,8 +65,6 @@ export function replaceLayer(model: LayersModel, from: Layer, to: Layer): void {
   target.inboundNodes = source.inboundNodes;
   target.outboundNodes = source.outboundNodes;
   target._refCount = source._refCount;
-  source.inboundNodes = [];
-  source.outboundNodes = [];
 }
 
 /**

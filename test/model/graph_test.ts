@@ -2,8 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {expect} from 'chai';
 import {applyCELoRA, mergeCELoRA, removeCELoRA} from '../../src/index.ts';
+import {expectClose} from '../backends.ts';
 import {withHook} from './hooked.ts';
 import {
+  artifactsOf,
   asStock,
   describeOnHost,
   expectSameOutputs,
@@ -11,6 +13,7 @@ import {
   mlp,
   outputs,
   randomTensor,
+  reload,
   SMALL,
   settle,
   train,
@@ -68,6 +71,77 @@ describeOnHost('the graph of a converted model', () => {
     mergeCELoRA(model);
     expect(layerClasses(features)).to.deep.equal(['InputLayer', 'Dense']);
     expect(outputs(features, x())[0]!.shape).to.deep.equal([10, 8]);
+  });
+
+  describe('of two that share a Dense', () => {
+    /** Two models around one layer, each with an input and a top of its own. */
+    const pair = () => {
+      const common = tfl.layers.dense({units: 6, activation: 'tanh', name: 'common'});
+      const make = (name: string) => {
+        const input = tfl.input({shape: [6]});
+        const top = tfl.layers.dense({units: 4, name: `top_${name}`});
+        const output = top.apply(common.apply(input)) as tfl.SymbolicTensor;
+        return settle(tfl.model({inputs: input, outputs: output, name}));
+      };
+      return [make('one'), make('two')] as const;
+    };
+    /** Of a saved model; a node too few, and loading never ends. */
+    const nodesOf = (artifacts: tf.io.ModelArtifacts): [string, number][] => {
+      const {config} = artifacts.modelTopology as {
+        config: {layers: {name: string; inbound_nodes: unknown[]}[]};
+      };
+      return config.layers.slice(1).map((layer) => [layer.name, layer.inbound_nodes.length]);
+    };
+
+    it('saves the other with the base, while it computes with the adapter, and then merged', async () => {
+      const [one, two] = pair();
+      const base = outputs(two, x());
+      applyCELoRA(one, SMALL);
+      await expectSameOutputs(two, base, x());
+      compile(one);
+      await train(one, x(), y(), 3);
+      const adapted = await outputs(two, x())[0]!.data();
+      const artifacts = await artifactsOf(two);
+      expect(nodesOf(artifacts)).to.deep.equal([
+        ['common', 1],
+        ['top_two', 1],
+      ]);
+      const loaded = await reload(artifacts);
+      expect(layerClasses(loaded)).to.deep.equal(['InputLayer', 'Dense', 'Dense']);
+      await expectSameOutputs(loaded, base, x());
+      mergeCELoRA(one);
+      await expectClose(outputs(two, x())[0]!, adapted, 1e-5);
+      await expectSameOutputs(await reload(await artifactsOf(two)), outputs(two, x()), x());
+    });
+
+    it('converts each Dense once: the second model is refused by name, and can have the rest', async () => {
+      const [one, two] = pair();
+      const [first, second] = [outputs(one, x()), outputs(two, x())];
+      applyCELoRA(one, SMALL);
+      const weights = two.weights.map(({trainable}) => trainable);
+      const {numTensors} = tf.memory();
+      expect(() => applyCELoRA(two, SMALL)).to.throw(
+        'applyCELoRA: layer common has an adapter already, in another model that shares it',
+      );
+      expect(two.weights.map(({trainable}) => trainable)).to.deep.equal(weights);
+      expect(tf.memory().numTensors).to.equal(numTensors);
+      applyCELoRA(two, {...SMALL, target: /top/});
+      removeCELoRA(two);
+      removeCELoRA(one);
+      await expectSameOutputs(one, first, x());
+      await expectSameOutputs(two, second, x());
+      applyCELoRA(two, SMALL);
+      await expectSameOutputs(one, first, x());
+    });
+
+    it('converts it once in TimeDistributed too', () => {
+      const common = tfl.layers.dense({units: 4, name: 'common'});
+      const [one, two] = ['one', 'two'].map((name) =>
+        tfl.sequential({layers: [tfl.layers.timeDistributed({layer: common, inputShape: [3, 6], name})]}),
+      ) as [tfl.Sequential, tfl.Sequential];
+      applyCELoRA(one, SMALL);
+      expect(() => applyCELoRA(two, SMALL)).to.throw('layer common has an adapter already');
+    });
   });
 
   it('takes a layer with layers of its own for one layer, and freezes it', async () => {
