@@ -2,8 +2,12 @@
 // whole number of them, and of single numbers otherwise.
 
 // The numbers start + column … start + column + 3, 0 from start + width on. column is a multiple of 4; with VEC4 start and
-// width are too.
+// width are too. With WHOLE (and VEC4) it may give the following numbers instead of 0: the width of what is added up is a
+// whole number of slices, and what lies beyond the other sides is not stored. Measured as in gemm.wgsl: 34.9 → 37.9 TFLOP/s.
 fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
+//#if WHOLE
+  return NAME[(start + column) / 4u];
+//#else
 //#if VEC4
   return select(vec4f(0), NAME[(start + column) / 4u], column < width);
 //#else
@@ -14,5 +18,6 @@ fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
   if (column + 2u < width) { v.z = NAME[i + 2u]; }
   if (column + 3u < width) { v.w = NAME[i + 3u]; }
   return v;
+//#end
 //#end
 }

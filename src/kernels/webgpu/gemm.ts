@@ -43,6 +43,9 @@ export interface Gemm {
  */
 const LEAST_WIDE_TILES = 64;
 
+/** Numbers along the depth that a workgroup holds at a time. */
+const SLICE = 16;
+
 /** Runs the product into `output`. */
 export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo): void {
   const {label, m, n, segments, plainB = false, turnedA = false, indices, rows, bias} = product;
@@ -57,6 +60,7 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
     ...(plainB ? [] : depths),
   ];
   const vec4 = rowLengths.every((length) => length % 4 === 0);
+  const whole = vec4 && depths.every((depth) => depth % SLICE === 0);
   const wide = Math.ceil(m / 128) * Math.ceil(n / 128) * batch >= LEAST_WIDE_TILES;
   const type = vec4 ? 'vec4f' : 'f32';
   const matrices: Binding[] = segments.flatMap(({a, b}, i) => [
@@ -80,6 +84,7 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
       RUN: wide ? 8 : 4,
       WIDE: wide,
       VEC4: vec4,
+      WHOLE: whole,
       SEGMENTS_2: segments.length > 1,
       SEGMENTS_3: segments.length > 2,
       A_KM: turnedA,

@@ -26,6 +26,7 @@ export interface Skinny {
 /** More columns than these are no longer few. */
 export const MOST_COLUMNS = 32;
 const ROWS_OF_TILE = 64;
+const SLICE = 64;
 /** Workgroups aimed at, by cutting the depth into parts; each part is at least LEAST_DEPTH long. */
 const WORKGROUPS = 512;
 const LEAST_DEPTH = 256;
@@ -38,7 +39,7 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
   const type = vec4 ? 'vec4f' : 'f32';
   const tiles = Math.ceil(m / ROWS_OF_TILE);
   const wanted = Math.max(1, Math.min(Math.floor(depth / LEAST_DEPTH), Math.round(WORKGROUPS / tiles)));
-  const part = Math.ceil(depth / wanted / 32) * 32;
+  const part = Math.ceil(depth / wanted / SLICE) * SLICE;
   const parts = Math.ceil(depth / part);
   const columns = 2 ** Math.ceil(Math.log2(Math.ceil(n / 4)));
   const sums = parts === 1 && scale === 1 ? output : backend.makeTensorInfo([parts, m, n], 'float32');
@@ -49,7 +50,14 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
   dispatch(backend, {
     label,
     source: [...matrices.map(({name}) => instantiate(shaders.matrix, name)), shaders.skinny].join('\n'),
-    specialization: {COLUMNS: columns, VEC4: vec4, A_KM: turnedA, B_KN: plainB, C_TURNED: turnedC},
+    specialization: {
+      COLUMNS: columns,
+      MANY: columns > 4,
+      VEC4: vec4,
+      A_KM: turnedA,
+      B_KN: plainB,
+      C_TURNED: turnedC,
+    },
     outputs: [{name: 'c', tensor: sums}],
     inputs: matrices,
     uniforms: {m, n, depth, part},
