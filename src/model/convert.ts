@@ -3,7 +3,14 @@ import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
 import {type CELoRAConfig, resolveConfig, show} from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
-import {freezeBase, rememberTrainable, type TrainableFlags, thawStatistics} from './freeze.ts';
+import {
+  freezeBase,
+  recallTrainable,
+  rememberTrainable,
+  setTrainable,
+  thawStatistics,
+  trainableFlags,
+} from './freeze.ts';
 import {denseVariables, type Layer, layerTree} from './layer_tree.ts';
 import {denseAround, dropOptimizer, replaceLayer} from './replace_layer.ts';
 import {formatTable} from './table.ts';
@@ -40,8 +47,6 @@ export interface CELoRAReport {
   toString(): string;
 }
 
-/** The flags of converted models as they were before. */
-const conversions = new WeakMap<LayersModel, TrainableFlags>();
 /** The Dense layers that were replaced, by their kernels: to be put back as the same objects. */
 const originals = new WeakMap<LayerVariable, Layer>();
 
@@ -95,7 +100,7 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
         'merge or remove that first, or leave the layer out of target',
     );
   }
-  const flags = rememberTrainable(model);
+  const flags = trainableFlags(model);
   const made: [Layer, CELoRADense][] = [];
   try {
     for (const layer of chosen) made.push([layer, convertLayer(layer, optionsFor(layer, options))]);
@@ -104,10 +109,10 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
       layer.release();
       layer.discardAdapter();
     }
-    flags.restore();
+    setTrainable(flags);
     throw error;
   }
-  if (!conversions.has(model)) conversions.set(model, flags);
+  rememberTrainable(flags);
   for (const [from, to] of made) {
     replaceLayer(model, from, to);
     originals.set(to.baseVariables().kernel, from);
@@ -187,17 +192,19 @@ export function adaptedLayers(model: LayersModel, caller: string): CELoRADense[]
 
 /** Puts stock Dense layers back, the same objects where they are known, and the trainable flags as they were. */
 export function restoreDense(model: LayersModel, layers: CELoRADense[]): void {
+  const loaded: LayerVariable[] = [];
   for (const layer of layers) {
     const {kernel, bias} = layer.baseVariables();
-    replaceLayer(model, layer, originals.get(kernel) ?? denseAround(layer));
+    const original = originals.get(kernel);
+    if (!original) loaded.push(kernel, ...(bias ? [bias] : []));
+    replaceLayer(model, layer, original ?? denseAround(layer));
     originals.delete(kernel);
     layer.release();
     layer.discardAdapter();
-    kernel.trainable = true;
-    if (bias) bias.trainable = true;
   }
-  conversions.get(model)?.restore();
+  recallTrainable(model);
+  // nobody knows what they were
+  for (const variable of loaded) variable.trainable = true;
   thawStatistics(model);
-  conversions.delete(model);
   dropOptimizer(model);
 }

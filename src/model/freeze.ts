@@ -2,27 +2,35 @@ import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {type Layer, layerTree} from './layer_tree.ts';
 
-/** The trainable flags of a model as they were, and how to set them again. */
-export interface TrainableFlags {
-  restore(): void;
+/** The trainable flags of a model's layers and weights, in the order in which they can be set. */
+export type TrainableFlags = Map<Layer | LayerVariable, boolean>;
+
+export function trainableFlags(model: LayersModel): TrainableFlags {
+  const {containers, wrappers, leaves} = layerTree(model);
+  const weights = [...wrappers, ...leaves].flatMap((layer) => layer.weights);
+  // containers first: setting theirs sets the flag of every weight inside
+  return new Map([...containers, ...wrappers, ...leaves, ...weights].map((one) => [one, one.trainable]));
 }
 
-export function rememberTrainable(model: LayersModel): TrainableFlags {
-  const {containers, wrappers, leaves} = layerTree(model);
-  // containers first: setting theirs sets the flag of every weight inside
-  const flags = [...containers, ...wrappers, ...leaves].map((layer): [Layer, boolean] => [
-    layer,
-    layer.trainable,
-  ]);
-  const variables = [...wrappers, ...leaves].flatMap((layer) =>
-    layer.weights.map((v): [LayerVariable, boolean] => [v, v.trainable]),
-  );
-  return {
-    restore() {
-      for (const [layer, trainable] of flags) layer.trainable = trainable;
-      for (const [variable, trainable] of variables) variable.trainable = trainable;
-    },
-  };
+export function setTrainable(flags: TrainableFlags): void {
+  for (const [one, trainable] of flags) one.trainable = trainable;
+}
+
+/** Flags as they were before the first conversion that a layer or weight was part of, in whichever model. */
+const before = new WeakMap<Layer | LayerVariable, boolean>();
+
+export function rememberTrainable(flags: TrainableFlags): void {
+  for (const [one, trainable] of flags) if (!before.has(one)) before.set(one, trainable);
+}
+
+/** Sets the flags that are remembered of a model, and forgets them. */
+export function recallTrainable(model: LayersModel): void {
+  const flags = trainableFlags(model);
+  for (const [one, now] of flags) {
+    flags.set(one, before.get(one) ?? now);
+    before.delete(one);
+  }
+  setTrainable(flags);
 }
 
 /**

@@ -95,6 +95,49 @@ describeOnHost('mergeCELoRA', () => {
     expect(trainableNames(model).length).to.equal(4);
   });
 
+  it('restores the flags of a nested model from before its own conversion, and its layers', () => {
+    for (const end of [mergeCELoRA, removeCELoRA]) {
+      const inner = tfl.sequential({
+        name: 'inner',
+        layers: [...mlp().layers, tfl.layers.dense({units: 3, name: 'frozen', trainable: false})],
+      });
+      const outer = tfl.sequential({layers: [inner, tfl.layers.dense({units: 4, name: 'top'})]});
+      const names = ['hidden/kernel', 'hidden/bias', 'output/kernel', 'output/bias'];
+      const {layers} = inner;
+      const stock = [...layers];
+      applyCELoRA(inner, {...SMALL, target: 'hidden'});
+      applyCELoRA(outer, SMALL);
+      expect(trainableNames(outer).every((name) => name.includes('lora_'))).to.equal(true);
+      end(outer);
+      expect(inner.layers).to.have.ordered.members(stock);
+      expect(inner.layers.map(({trainable}) => trainable)).to.deep.equal([true, true, false]);
+      expect(trainableNames(inner)).to.deep.equal(names);
+      expect(trainableNames(outer)).to.deep.equal([...names, 'top/kernel', 'top/bias']);
+    }
+  });
+
+  it('restores an inner model alone, and later the rest', () => {
+    const inner = mlp();
+    const outer = tfl.sequential({layers: [inner, tfl.layers.dense({units: 4, name: 'top'})]});
+    applyCELoRA(outer, SMALL);
+    mergeCELoRA(inner);
+    expect(trainableNames(inner).length).to.equal(4);
+    expect(trainableNames(outer).slice(4)).to.deep.equal(['top/lora_a', 'top/lora_b']);
+    mergeCELoRA(outer);
+    expect(trainableNames(outer).length).to.equal(6);
+  });
+
+  it('trains the kernels of a loaded model again, also after another conversion of it', async () => {
+    const model = mlp();
+    applyCELoRA(model, {...SMALL, target: 'hidden'});
+    const loaded = await reload(await artifactsOf(model));
+    applyCELoRA(loaded, {...SMALL, target: 'output'});
+    mergeCELoRA(loaded);
+    expect(loaded.layers[0]!.weights.map(({trainable}) => trainable)).to.deep.equal([true, true]);
+    // the file says that the other was frozen
+    expect(trainableNames(loaded)).to.deep.equal(['hidden/kernel', 'hidden/bias']);
+  });
+
   it('voids the compile, and the merged model converts again', async () => {
     const model = await trained();
     mergeCELoRA(model);
