@@ -8,7 +8,7 @@ export const causalAttentionGradConfig: tf.GradConfig = {
   saveAllInputs: true,
   outputsToSave: [true, true],
   gradFunc: (dys, saved, attrs) => {
-    // logSumExp leads nowhere; tfjs makes zeros for its gradient, which are never uploaded to a GPU
+    // logSumExp leads nowhere, and the zeros that tfjs makes for its gradient are not read
     const [dy] = dys as tf.Tensor[];
     const [q, k, v] = saved;
     const [y, logSumExp] = saved.slice(-2);

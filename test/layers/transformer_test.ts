@@ -172,6 +172,11 @@ describeOnHost('layers of the fused ops', () => {
     });
   });
 
+  it('pass a mask on through a norm, as stock normalisation does', () => {
+    const [x, mask] = [tf.ones([2, 3, 4]), tf.ones([2, 3], 'bool')];
+    expect(new RMSNorm().computeMask(x, mask)).to.equal(mask);
+  });
+
   it('name the argument that does not fit, and its value', () => {
     const fails = (f: () => unknown, message: string) => expect(f).to.throw(message);
     fails(
