@@ -4,9 +4,10 @@ import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import {chooseBackend} from '../../src/node.ts';
 import {layerSuite} from './layer.ts';
+import {stepSuite} from './step.ts';
 import type {Suite} from './suite.ts';
 
-const SUITES: Record<string, Suite> = {layer: layerSuite};
+const SUITES: Record<string, Suite> = {layer: layerSuite, step: stepSuite};
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
@@ -22,9 +23,7 @@ const suite = SUITES[name];
 const rounds = Number(values.rounds);
 if (!suite || !(rounds >= 1)) {
   const known = Object.keys(SUITES).join(', ');
-  console.error(
-    `usage: npm run bench -- [${known}] [--backend B] [--shape N,in,out]… [--rounds R] [--json FILE]`,
-  );
+  console.error(`usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--json FILE]`);
   process.exit(2);
 }
 

@@ -1,0 +1,240 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {LlamaConfig} from '../../demos/llama/config.ts';
+import {nextTokenLoss} from '../../demos/llama/loss.ts';
+import {buildLlama} from '../../demos/llama/model.ts';
+import {AdamW, applyCELoRA, installEarlyFreeing, installGradientFixes} from '../../src/index.ts';
+import {formatTable} from '../../src/model/table.ts';
+import {smallRandom, stockLlama, type Trainee} from './stock_llama.ts';
+import {type Suite, sideBySide} from './suite.ts';
+import {type Watched, watch} from './watch.ts';
+
+const RANK = 16;
+const PROJECTIONS = /(q|k|v|o|gate|up|down)_proj$/;
+
+/** hidden, ffn, layers, heads, heads of k and v, vocabulary, batch, tokens: the shape of TinyLlama with 4 layers. */
+const SHAPES = ['2048,5632,4,32,4,32000,4,512'];
+
+interface Candidate {
+  name: string;
+  make: () => Trainee;
+  optimizer: () => tf.Optimizer;
+  /** What is installed while it runs; each is disposed after. */
+  install: () => {dispose: () => void}[];
+}
+
+interface Size {
+  config: LlamaConfig;
+  batch: number;
+  t: number;
+}
+
+function sizeOf(shape: string): Size {
+  const [hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, vocabSize, batch, t] = shape
+    .split(',')
+    .map(Number);
+  const all = [hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, vocabSize, batch, t];
+  if (all.length !== 8 || !all.every((size) => Number.isInteger(size) && size! >= 1)) {
+    throw new Error(
+      `--shape must be hidden,ffn,layers,heads,kvHeads,vocabulary,batch,tokens, but is '${shape}'`,
+    );
+  }
+  return {
+    batch: batch!,
+    t: t!,
+    config: {
+      modelType: 'llama',
+      vocabSize: vocabSize!,
+      hiddenSize: hiddenSize!,
+      intermediateSize: intermediateSize!,
+      numLayers: numLayers!,
+      numHeads: numHeads!,
+      numKvHeads: numKvHeads!,
+      headDim: hiddenSize! / numHeads!,
+      maxPositions: t!,
+      rmsNormEps: 1e-5,
+      ropeTheta: 10000,
+      qkvBias: false,
+      outputBias: false,
+      mlpBias: false,
+      tiedHead: false,
+      eosIds: [],
+    },
+  };
+}
+
+/** `headKeep` below 1 approximates the gradient of the head too. */
+function ours(
+  {config}: Size,
+  ids: tf.Tensor2D,
+  labels: tf.Tensor2D,
+  {keep, headKeep}: {keep: number; headKeep: number},
+): Trainee {
+  const model = buildLlama(config);
+  let seed = 1;
+  for (const weight of model.weights) {
+    if (weight.shape.length > 1)
+      tf.tidy(() => void weight.write(smallRandom(weight.shape as number[], seed++)));
+  }
+  const options = {rank: RANK, keep, frozenRank: keep < 1 ? 16 : 0};
+  const head = {target: 'lm_head', rank: 0, keep: headKeep};
+  applyCELoRA(
+    model,
+    headKeep < 1
+      ? {...options, target: [PROJECTIONS, 'lm_head'], overrides: [head]}
+      : {...options, target: PROJECTIONS},
+  );
+  return {
+    loss: () => nextTokenLoss(model, ids, labels, {training: true}),
+    variables: model.trainableWeights.map((weight) => weight.read() as tf.Variable),
+    dispose: () => void model.dispose(),
+  };
+}
+
+/** Products of a step, forward and backward, in multiply-adds; the adapters' and the frozen factors' are left out. */
+function multiplyAdds({config, batch, t}: Size, keep: number, headKeep: number): number {
+  const {hiddenSize: d, intermediateSize: f, numLayers, numHeads, numKvHeads, headDim, vocabSize} = config;
+  const body = numLayers * (2 * d * numHeads * headDim + 2 * d * numKvHeads * headDim + 3 * d * f);
+  return batch * t * (body * (1 + keep) + d * vocabSize * (1 + headKeep));
+}
+
+async function finish(scalar: tf.Scalar): Promise<number> {
+  const [value] = await scalar.data();
+  scalar.dispose();
+  return value!;
+}
+
+interface Result {
+  candidate: string;
+  forwardMs: number;
+  forwardBackwardMs: number;
+  stepMs: number;
+  loss: number;
+  watched: Watched;
+  ceiling: number | null;
+}
+
+async function measure(candidates: (Candidate & {ceiling?: number})[], rounds: number): Promise<Result[]> {
+  const running = candidates.map((candidate) => ({
+    ...candidate,
+    trainee: candidate.make(),
+    optimizer: candidate.optimizer(),
+    loss: Number.NaN,
+  }));
+  const each = (run: (candidate: (typeof running)[number]) => tf.Scalar) =>
+    Object.fromEntries(
+      running.map((candidate) => [
+        candidate.name,
+        async () => {
+          const installed = candidate.install();
+          candidate.loss = await finish(run(candidate));
+          for (const installation of installed) installation.dispose();
+        },
+      ]),
+    );
+  const forward = each(({trainee}) => trainee.loss());
+  const backward = each(({trainee}) => {
+    const {value, grads} = tf.variableGrads(trainee.loss, trainee.variables);
+    tf.dispose(grads);
+    return value;
+  });
+  const step = each(({trainee, optimizer}) => optimizer.minimize(trainee.loss, true, trainee.variables)!);
+  const times = {
+    forward: await sideBySide(forward, rounds),
+    backward: await sideBySide(backward, rounds),
+    step: await sideBySide(step, rounds),
+  };
+  const results: Result[] = [];
+  for (const candidate of running) {
+    const {name, ceiling, trainee, optimizer} = candidate;
+    const watched = await watch(step[name]!);
+    results.push({
+      candidate: name,
+      forwardMs: times.forward[name]!,
+      forwardBackwardMs: times.backward[name]!,
+      stepMs: times.step[name]!,
+      loss: candidate.loss,
+      watched,
+      ceiling: ceiling ?? null,
+    });
+    optimizer.dispose();
+    trainee.dispose();
+  }
+  return results;
+}
+
+/**
+ * One training step of a Llama with random weights, rank 16 on all projections: stock tfjs in its forms, exact LoRA and
+ * CE-LoRA of this package. What runs with unfixed gradients runs first, alone, and is labelled so.
+ */
+export const stepSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
+  const all: object[] = [];
+  for (const shape of shapes) {
+    const size = sizeOf(shape);
+    const {config, batch, t} = size;
+    const ids = tf.randomUniform([batch, t], 0, config.vocabSize, 'int32', 1) as tf.Tensor2D;
+    const labels = tf.randomUniform([batch, t], 0, config.vocabSize, 'int32', 2) as tf.Tensor2D;
+    const stock = (projection: 'dense' | 'matMul', fixed: boolean): Candidate => ({
+      name: `stock ${projection === 'dense' ? 'tf.layers.dense' : 'tf.matMul'}, LoRA by plain ops, gradients of sum and mean ${fixed ? 'fixed' : 'NOT fixed'}`,
+      make: () => stockLlama(config, projection, RANK, ids, labels),
+      optimizer: () => tf.train.adam(1e-4),
+      install: () => (fixed ? [installGradientFixes()] : []),
+    });
+    const exact = multiplyAdds(size, 1, 1);
+    const own = (name: string, keep: number, headKeep: number): Candidate & {ceiling: number} => ({
+      name,
+      make: () => ours(size, ids, labels, {keep, headKeep}),
+      optimizer: () => new AdamW(1e-4),
+      install: () => [installEarlyFreeing()],
+      ceiling: exact / multiplyAdds(size, keep, headKeep),
+    });
+    say(
+      `\nhidden ${config.hiddenSize}, ffn ${config.intermediateSize}, ${config.numLayers} layers, ${batch} × ${t} tokens`,
+    );
+    const results = [
+      ...(await measure([stock('dense', false), stock('matMul', false)], rounds)),
+      ...(await measure(
+        [
+          stock('dense', true),
+          stock('matMul', true),
+          own('exact LoRA, this package', 1, 1),
+          own('CE-LoRA keep .5, head exact', 0.5, 1),
+          own('CE-LoRA keep .25, head exact', 0.25, 1),
+          own('CE-LoRA keep .25, head keep .25', 0.25, 0.25),
+        ],
+        rounds,
+      )),
+    ];
+    const own1 = results.find(({ceiling}) => ceiling === 1)!.stepMs;
+    say(
+      formatTable([
+        [
+          '',
+          'forward',
+          '+ backward',
+          '+ optimizer',
+          'exact ÷',
+          'ceiling',
+          'peak GB',
+          'kernels',
+          'dispatches',
+          'loss',
+        ],
+        ...results.map(({candidate, forwardMs, forwardBackwardMs, stepMs, ceiling, watched, loss}) => [
+          candidate,
+          forwardMs.toFixed(1),
+          forwardBackwardMs.toFixed(1),
+          stepMs.toFixed(1),
+          (own1 / stepMs).toFixed(2),
+          ceiling?.toFixed(2) ?? '',
+          (watched.peakBytes / 1e9).toFixed(2),
+          watched.kernels,
+          watched.dispatches,
+          loss.toFixed(3),
+        ]),
+      ]),
+    );
+    all.push({shape, rank: RANK, candidates: results});
+    tf.dispose([ids, labels]);
+  }
+  return all;
+};
