@@ -11,7 +11,10 @@ export type Axis = 'columns' | 'rows';
  * which renames the keys of nested dictionaries.
  */
 export interface CELoRAConfig {
-  /** Rank r of the trainable adapter; 0 = a frozen Dense without adapter whose dx is approximated. Default 16. */
+  /**
+   * Rank r of the trainable adapter, at most min(in, units); 0 = a frozen Dense without adapter whose dx is
+   * approximated. Default 16, which a layer too narrow for it takes as min(in, units).
+   */
   rank: number;
   /** LoRA scaling numerator: the adapter adds alpha / rank · (xA)B. Default 32. */
   alpha: number;

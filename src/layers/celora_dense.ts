@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {adapterScale, type CELoRAConfig, CONFIG_KEYS, resolveConfig} from '../config.ts';
+import {adapterScale, type CELoRAConfig, CONFIG_KEYS, DEFAULT_CONFIG, resolveConfig} from '../config.ts';
 import {ActivationGradient} from '../gradients/activation_gradient.ts';
 import {installGradientFixes} from '../gradients/fixes/install.ts';
 import {deviceDropout} from '../ops/dropout.ts';
@@ -79,29 +79,10 @@ export class CELoRADense extends tfl.layers.Layer {
     if (inputs == null) {
       throw new Error(`CELoRADense ${this.name}: the last dimension of the input must be known, but is null`);
     }
-    const {settings} = this;
     if (this.kernel === undefined) {
       this.addAdapter('lora_', inputs);
-      this.kernel = this.addWeight(
-        'kernel',
-        [inputs, this.units],
-        undefined,
-        settings.kernelInitializer,
-        settings.kernelRegularizer,
-        this.trainBase,
-        settings.kernelConstraint,
-      );
-      if (settings.useBias) {
-        this.bias = this.addWeight(
-          'bias',
-          [this.units],
-          undefined,
-          settings.biasInitializer,
-          settings.biasRegularizer,
-          this.trainBase,
-          settings.biasConstraint,
-        );
-      }
+      this.kernel = this.addBase('kernel', [inputs, this.units]);
+      if (this.settings.useBias) this.bias = this.addBase('bias', [this.units]);
       if (!this.trainBase) this.randomKernel = this.kernel.read().dataId;
     }
     this.finishBuild(inputs);
@@ -125,8 +106,28 @@ export class CELoRADense extends tfl.layers.Layer {
     this.finishBuild(inputs);
   }
 
+  private addBase(name: 'kernel' | 'bias', shape: number[]): tfl.LayerVariable {
+    const {settings, trainBase} = this;
+    return this.addWeight(
+      name,
+      shape,
+      undefined,
+      settings[`${name}Initializer` as const],
+      settings[`${name}Regularizer` as const],
+      trainBase,
+      settings[`${name}Constraint` as const],
+    );
+  }
+
   private addAdapter(prefix: string, inputs: number): void {
+    const most = Math.min(inputs, this.units);
+    if (this.config.rank === DEFAULT_CONFIG.rank) this.config.rank = Math.min(DEFAULT_CONFIG.rank, most);
     const {rank, seed} = this.config;
+    if (rank > most) {
+      throw new Error(
+        `CELoRADense ${this.name}: rank must be at most min(in, units) = ${most}, but is ${rank}`,
+      );
+    }
     if (rank === 0) return;
     const bound = 1 / Math.sqrt(inputs);
     const uniform = tfl.initializers.randomUniform({

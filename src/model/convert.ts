@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
-import {type CELoRAConfig, resolveConfig, show} from '../config.ts';
+import {type CELoRAConfig, DEFAULT_CONFIG, resolveConfig, show} from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {
@@ -16,7 +16,10 @@ import {denseAround, dropOptimizer, replaceLayer} from './replace_layer.ts';
 import {formatTable} from './table.ts';
 import {checkTarget, matches, type Target} from './target.ts';
 
-/** Options of {@link applyCELoRA}: those of CE-LoRA, for every layer converted, and these. */
+/**
+ * Options of {@link applyCELoRA}: those of CE-LoRA, for every layer converted, and these. Layers too narrow for `rank`
+ * get the largest that they can have.
+ */
 export interface ApplyOptions extends Partial<CELoRAConfig> {
   /** Which Dense layers get an adapter. Default 'all-dense'. */
   target?: Target;
@@ -50,12 +53,23 @@ export interface CELoRAReport {
 /** The Dense layers that were replaced, by their kernels: to be put back as the same objects. */
 const originals = new WeakMap<LayerVariable, Layer>();
 
-function optionsFor(layer: Layer, options: ApplyOptions): CELoRAConfig {
+/** The largest rank that an adapter of the layer can have. */
+const fullRank = (layer: Layer): number => Math.min(...(denseVariables(layer).kernel.shape as number[]));
+
+/** @param most The largest rank that any of the layers can have: more is no rank for a model. */
+function optionsFor(layer: Layer, options: ApplyOptions, most: number): CELoRAConfig {
   const pick = (from: object) =>
     Object.fromEntries(Object.entries(from).filter(([key]) => key !== 'target')) as Partial<CELoRAConfig>;
   const {target: _, overrides = [], freezeRest: __, ...base} = options;
   const chosen = overrides.filter((override) => matches(override.target, layer)).map(pick);
-  return resolveConfig(Object.assign({}, base, ...chosen), `applyCELoRA, layer ${layer.name}`);
+  const owner = `applyCELoRA, layer ${layer.name}`;
+  const config = resolveConfig(Object.assign({}, base, ...chosen), owner);
+  if (config.rank > most && config.rank !== DEFAULT_CONFIG.rank) {
+    throw new Error(
+      `${owner}: rank must be at most ${most}, min(in, units) of the widest layer, but is ${config.rank}`,
+    );
+  }
+  return {...config, rank: Math.min(config.rank, fullRank(layer))};
 }
 
 function check(options: ApplyOptions): void {
@@ -100,10 +114,11 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
         'merge or remove that first, or leave the layer out of target',
     );
   }
+  const most = Math.max(...chosen.map(fullRank));
   const flags = trainableFlags(model);
   const made: [Layer, CELoRADense][] = [];
   try {
-    for (const layer of chosen) made.push([layer, convertLayer(layer, optionsFor(layer, options))]);
+    for (const layer of chosen) made.push([layer, convertLayer(layer, optionsFor(layer, options, most))]);
   } catch (error) {
     for (const [, layer] of made) {
       layer.release();

@@ -33,19 +33,19 @@ describeBackends('the arguments of CELoRADense', (backend) => {
   });
 
   it('draws A uniformly from ±1/√in, from the seed and the name; B is zero', async () => {
-    const layer = built({units: 3, rank: 50, name: 'one'}, 16);
+    const layer = built({units: 50, rank: 16, name: 'one'}, 16);
     const [a, b] = layer.getWeights();
     const values = await a!.data();
     expect(Math.max(...values.map(Math.abs))).to.be.within(0.24, 0.25);
     expect((await tf.mean(a!).data())[0]).to.be.closeTo(0, 0.03);
     expect((await b!.data()).every((value) => value === 0)).to.equal(true);
-    const again = built({units: 3, rank: 50, name: 'one'}, 16);
+    const again = built({units: 50, rank: 16, name: 'one'}, 16);
     await expectSameBits(again.getWeights()[0]!, a!);
     for (const other of [
       {name: 'two', seed: 0},
       {name: 'one', seed: 1},
     ]) {
-      const different = built({units: 3, rank: 50, ...other}, 16);
+      const different = built({units: 50, rank: 16, ...other}, 16);
       expect(await bits(different.getWeights()[0]!)).not.to.deep.equal(await bits(a!));
     }
   });
@@ -54,6 +54,32 @@ describeBackends('the arguments of CELoRADense', (backend) => {
     const [one, two] = [built({units: 3}), built({units: 3})];
     expect(one.name).not.to.equal(two.name);
     expect(await bits(one.getWeights()[0]!)).not.to.deep.equal(await bits(two.getWeights()[0]!));
+  });
+
+  it('refuses a rank above min(in, units) before making anything; the default is cut to it', () => {
+    const {numTensors} = tf.memory();
+    const x = tf.zeros([2, 5]);
+    for (const [units, rank, most] of [
+      [4, 5, 4],
+      [8, 100000, 5],
+    ] as const) {
+      const layer = celoraDense({units, rank, name: 'narrow'});
+      expect(() => layer.apply(x)).to.throw(
+        `CELoRADense narrow: rank must be at most min(in, units) = ${most}, but is ${rank}`,
+      );
+    }
+    expect(tf.memory().numTensors).to.equal(numTensors + 1);
+    for (const [units, rank] of [
+      [4, 4],
+      [8, 5],
+    ] as const) {
+      expect(built({units, rank}).config.rank).to.equal(rank);
+      const byDefault = built({units});
+      expect(byDefault.config.rank).to.equal(rank);
+      expect(byDefault.getConfig().rank).to.equal(rank);
+      expect(byDefault.getWeights()[0]!.shape).to.deep.equal([5, rank]);
+    }
+    expect(built({units: 20}, 30).config.rank).to.equal(16);
   });
 
   it('takes initializers by name, as objects and in serialised form', async () => {

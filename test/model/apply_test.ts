@@ -130,6 +130,31 @@ describeOnHost('the options of applyCELoRA', () => {
     }
   });
 
+  it('cut the rank to what a layer can have, and refuse one that is too much for all of them', () => {
+    const ranks = (options: ApplyOptions) => {
+      const model = mlp();
+      const report = applyCELoRA(model, options);
+      expect(report.trainableParams).to.equal(
+        report.layers.reduce((sum, {adapterParams}) => sum + adapterParams, 0),
+      );
+      return report.layers.map(({config: {rank}}) => rank);
+    };
+    // 6 → 8 → 4
+    expect(ranks({rank: 3})).to.deep.equal([3, 3]);
+    expect(ranks({rank: 6})).to.deep.equal([6, 4]);
+    expect(ranks({})).to.deep.equal([6, 4]);
+    expect(ranks({rank: 1, overrides: [{target: 'output', rank: 5}]})).to.deep.equal([1, 4]);
+    const refused: ApplyOptions[] = [{rank: 7}, {overrides: [{target: 'output', rank: 7}]}];
+    for (const options of refused) {
+      const model = mlp();
+      const before = state(model);
+      expect(() => applyCELoRA(model, options)).to.throw(
+        /layer (hidden|output): rank must be at most 6, min\(in, units\) of the widest layer, but is 7$/,
+      );
+      expect(state(model)).to.deep.equal(before);
+    }
+  });
+
   it('whose functions throw leave the model as it was, also one that is converted already', () => {
     const model = tfl.sequential({
       layers: [

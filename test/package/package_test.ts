@@ -32,7 +32,7 @@ async function main() {
   await tf.setBackend('cpu');
   const model = tfl.sequential();
   model.add(tfl.layers.dense({units: 48, inputShape: [32], activation: 'tanh', name: 'hidden'}));
-  model.add(celoraDense({units: 1, rank: 2, keep: 1, trainBase: true, name: 'head'}));
+  model.add(celoraDense({units: 1, rank: 1, keep: 1, trainBase: true, name: 'head'}));
   applyCELoRA(model, {target: 'hidden', rank: 4, keep: 0.5, frozenRank: 2});
   model.compile({optimizer: tf.train.adam(0.05), loss: 'meanSquaredError'});
   const x = tf.randomNormal([16, 32], 0, 1, 'float32', 1);
