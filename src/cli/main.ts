@@ -25,7 +25,12 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
   }
   const host = thisHost();
   if (asked.command === 'setup') {
-    await installTensorFlow(asked.options, {host, signal, say: (line) => console.log(line)});
+    await installTensorFlow(asked.options, {
+      host,
+      signal,
+      say: (line) => console.log(line),
+      progress: process.stderr,
+    });
     return 0;
   }
   const gpu = await findGpu();

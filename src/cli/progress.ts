@@ -2,22 +2,22 @@ import {Presets, SingleBar} from 'cli-progress';
 
 const MEGABYTE = 1e6;
 
-/** A progress bar in bytes on stderr; where that is no terminal, a line every few seconds. */
+/** A progress bar in bytes; where `stream` is no terminal, a line every few seconds. */
 export class ByteBar {
   readonly #bar: SingleBar;
   #bytes = 0;
 
-  constructor(title: string, totalBytes: number) {
+  constructor(title: string, totalBytes: number, stream: NodeJS.WritableStream) {
     this.#bar = new SingleBar(
       {
         format: `${title} {bar} {value}/{total} MB, {eta_formatted} left`,
         barsize: 20,
-        stream: process.stderr,
+        stream,
         noTTYOutput: true,
         notTTYSchedule: 5000,
         // wide lines are cut instead, so that no setting of the terminal is to be restored after Ctrl-C
         linewrap: true,
-        clearOnComplete: !process.stderr.isTTY,
+        clearOnComplete: !('isTTY' in stream && stream.isTTY),
         formatValue: (value, _, type) =>
           type === 'value' || type === 'total' ? (value / MEGABYTE).toFixed(0) : String(value),
       },
@@ -40,9 +40,10 @@ export class ByteBar {
 export async function withByteBar<T>(
   title: string,
   totalBytes: number,
+  stream: NodeJS.WritableStream,
   work: (bar: ByteBar) => Promise<T>,
 ): Promise<T> {
-  const bar = new ByteBar(title, totalBytes);
+  const bar = new ByteBar(title, totalBytes, stream);
   try {
     return await work(bar);
   } finally {

@@ -19,7 +19,7 @@ export interface RunResult {
 
 /** Runs a program to its end. @throws Error with code ENOENT if there is no such program, AbortError if aborted. */
 export function run(program: string, args: string[], options: RunOptions = {}): Promise<RunResult> {
-  const {stdout, signal, ...others} = options;
+  const {stdout, signal, timeout, ...others} = options;
   const stdio: SpawnOptions['stdio'] = ['ignore', stdout === 'show' ? 2 : 'pipe', 'pipe'];
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {...others, stdio});
@@ -29,8 +29,14 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
     // not spawn's own signal, which does not wait until the program has ended and writes no more
     const stop = () => child.kill();
     signal?.addEventListener('abort', stop);
-    child.on('error', reject);
+    // nor spawn's own timeout, which keeps the process alive where there is no such program
+    const timer = timeout === undefined ? undefined : setTimeout(stop, timeout);
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
     child.on('close', (code) => {
+      clearTimeout(timer);
       signal?.removeEventListener('abort', stop);
       if (signal?.aborted) reject(signal.reason);
       else resolve({code, ...result});

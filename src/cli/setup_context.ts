@@ -7,4 +7,6 @@ export interface SetupContext {
   signal: AbortSignal;
   /** Tells the user of a step. */
   say: (line: string) => void;
+  /** Where progress bars go. */
+  progress: NodeJS.WritableStream;
 }

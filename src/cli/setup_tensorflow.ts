@@ -163,13 +163,13 @@ async function openWheels(build: Build, version: string, source: WheelSource): P
 async function unpack(
   wheels: Wheel[],
   deps: string,
-  {host, signal}: SetupContext,
+  {host, signal, progress}: SetupContext,
 ): Promise<Record<string, number>> {
   const members = wheels.flatMap((wheel) => wheel.list(place));
   const bytes = members.reduce((sum, {size}) => sum + size, 0);
   await mkdir(join(deps, 'lib'), {recursive: true});
   await requireSpace(host, [{folder: deps, bytes}]);
-  await withByteBar('unpack', bytes, async (bar) => {
+  await withByteBar('unpack', bytes, progress, async (bar) => {
     for (const wheel of wheels) {
       await wheel.unpack(place, deps, {signal, onBytes: (count) => bar.add(count)});
     }

@@ -127,7 +127,7 @@ export async function downloadFromIndex(
   const index = new URL(indexUrl.endsWith('/') ? indexUrl : `${indexUrl}/`);
   const files = await Promise.all(requirements.map((requirement) => find(requirement, index, context)));
   const total = files.reduce((sum, {size}) => sum + (size ?? 0), 0);
-  await withByteBar('download', total, async (bar) => {
+  await withByteBar('download', total, context.progress, async (bar) => {
     for (const file of files) await fetchWheel(file, bar, context);
   });
 }
