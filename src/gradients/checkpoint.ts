@@ -85,17 +85,13 @@ function backward(
       const recorded = tape.slice(start);
       refuseUnlisted(recorded, ys, variables);
       const gradients = new Map<number, tf.Tensor>();
-      for (const [i, dy] of dys.entries()) {
-        const {id} = ys[i]!;
-        const sum = gradients.get(id);
+      const used = ys.filter((_, i) => dys[i] !== null);
+      for (const [i, {id}] of ys.entries()) {
+        const [dy, sum] = [dys[i], gradients.get(id)];
         if (dy) gradients.set(id, sum ? tf.add(sum, dy) : dy);
       }
-      backpropagate(gradients, nodesBetween(recorded, wanted, ys), wanted, !nested);
-      return wanted.map(({id, shape}) => {
-        const gradient = gradients.get(id);
-        if (gradient === undefined) return tf.fill(shape, 0);
-        return dys.includes(gradient) ? tf.clone(gradient) : gradient;
-      });
+      backpropagate(gradients, nodesBetween(recorded, wanted, used), wanted, !nested);
+      return wanted.map(({id, shape}) => gradients.get(id) ?? tf.fill(shape, 0));
     });
   } finally {
     if (!nested) disposeSaved(tape);
@@ -104,10 +100,10 @@ function backward(
 }
 
 function refuseUnlisted(tape: TapeNode[], ys: tf.Tensor[], variables: tf.Variable[]): void {
-  const read = new Set(tape.flatMap(({inputs}) => Object.values(inputs)));
+  const read = new Set([...ys, ...tape.flatMap(({inputs}) => Object.values(inputs))]);
   for (const variable of read) {
     if (!(variable instanceof tf.Variable) || !variable.trainable || variables.includes(variable)) continue;
-    if (nodesBetween(tape, [variable], ys).length === 0) continue;
+    if (!ys.includes(variable) && nodesBetween(tape, [variable], ys).length === 0) continue;
     throw new Error(
       `checkpoint: the block uses the trainable variable ${variable.name}, which is not in variables: ` +
         'it would get no gradient',

@@ -38,7 +38,7 @@ export function disposeSaved(nodes: TapeNode[]): void {
 /**
  * Propagates gradients through nodes, the last one first. What a node used is freed when it is done: the gradients of
  * its outputs, what its gradient function made on the way, and with `freeSaved` what it saved. To be called in a tidy;
- * what was not made in it stays.
+ * what was not made in it, or is kept, stays.
  * @param gradients By the ids of tensors: those of the results to start with, those of the tensors `wanted` in the end.
  */
 export function backpropagate(
@@ -63,7 +63,7 @@ export function backpropagate(
     // one tensor may be the gradient of several others
     const needed = new Set(gradients.values());
     for (const tensor of spent) {
-      if (tensor.scopeId === scope && !tensor.kept && !needed.has(tensor)) tensor.dispose();
+      if (tensor.scopeId === scope && !needed.has(tensor)) tensor.dispose();
     }
     if (freeSaved) for (const tensor of node.saved) if (!needed.has(tensor)) tensor.dispose();
   }

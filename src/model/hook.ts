@@ -160,7 +160,7 @@ let registered = false;
  * after, also under `fit`; and in every `tf.matMul` of a matrix by a rank-2 variable. Forward passes keep their bits.
  * A frozen kernel computes no gradient of its own and is treated as in CELoRADense; a trainable one keeps its exact
  * gradient, and its dx uses its current columns and no frozen factors. All other products (attention's) and direct
- * calls of `tf.fused.matMul` stay stock.
+ * calls of `tf.fused.matMul` stay stock. The gradient fixes (`installGradientFixes`) are installed with it.
  * @returns The hook; `dispose` takes it out again.
  * @throws Error for an invalid option, or if a hook is registered already.
  */
