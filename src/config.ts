@@ -114,13 +114,19 @@ export function resolveConfig(options: Partial<CELoRAConfig> = {}, owner = 'CE-L
   for (const [name, value] of given) {
     if (!Object.hasOwn(RULES, name)) {
       throw new Error(
-        `${owner}: unknown option ${name} (${show(value)}); options are ${CONFIG_KEYS.join(', ')}`,
+        `${owner}: unknown option ${name} (${show(value)}); those of CE-LoRA are ${CONFIG_KEYS.join(', ')}`,
       );
     }
     const rule = RULES[name as keyof CELoRAConfig];
     if (!rule.test(value)) throw new Error(`${owner}: ${name} must be ${rule.wants}, but is ${show(value)}`);
   }
   return {...DEFAULT_CONFIG, ...Object.fromEntries(given)};
+}
+
+/** Checks a boolean argument, and returns it. */
+export function requireBoolean(owner: string, name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  throw new Error(`${owner}: ${name} must be a boolean, but is ${show(value)}`);
 }
 
 /** What scales the adapter: alpha / r, or alpha / √r with rsLoRA; 0 without adapter. */

@@ -85,7 +85,7 @@ describe('config', () => {
   for (const name of ['Keep', 'lora_rank', 'toString']) {
     it(`refuses the unknown option ${name}, naming it, its value and the options there are`, () => {
       const options = {[name]: 0.5} as Partial<CELoRAConfig>;
-      const message = `CE-LoRA: unknown option ${name} (0.5); options are rank, alpha, rslora`;
+      const message = `CE-LoRA: unknown option ${name} (0.5); those of CE-LoRA are rank, alpha, rslora`;
       expect(() => resolveConfig(options)).to.throw(message);
     });
   }

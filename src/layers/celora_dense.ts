@@ -1,27 +1,22 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {adapterScale, type CELoRAConfig, CONFIG_KEYS, DEFAULT_CONFIG, resolveConfig} from '../config.ts';
+import {adapterScale, type CELoRAConfig, DEFAULT_CONFIG, requireBoolean, resolveConfig} from '../config.ts';
 import {ActivationGradient} from '../gradients/activation_gradient.ts';
 import {installGradientFixes} from '../gradients/fixes/install.ts';
 import {deviceDropout} from '../ops/dropout.ts';
 import {loraMatMul} from '../ops/lora_mat_mul.ts';
 import {seedFor, seedStream} from '../random.ts';
 import {
-  type DenseArgs,
+  type CELoRADenseArgs,
   type DenseSettings,
   denseForward,
   denseSettings,
+  ownArgs,
   serializeSettings,
 } from './dense_args.ts';
 import {firstShape} from './inputs.ts';
 
-/** The arguments of `tf.layers.dense`, the options of CE-LoRA, and two of the layer's own. */
-export interface CELoRADenseArgs extends DenseArgs, Partial<CELoRAConfig> {
-  /** Whether kernel and bias are trained too; they are frozen otherwise. Default false. */
-  trainBase?: boolean;
-  /** Whether the kernel already contains the adapter, as in a model saved while merged. Default false. */
-  merged?: boolean;
-}
+export type {CELoRADenseArgs} from './dense_args.ts';
 
 /**
  * A Dense layer with a LoRA adapter whose activation gradient is approximated (CE-LoRA, arXiv 2502.01378):
@@ -62,12 +57,13 @@ export class CELoRADense extends tfl.layers.Layer {
         ? {...args, batchInputShape: [batchSize ?? null, inputDim]}
         : args,
     );
+    const owner = `CELoRADense ${this.name}`;
+    const {trainBase = false, merged = false, ...options} = ownArgs(args);
     this.settings = denseSettings(args, this.name);
     this.units = args.units;
-    const options = Object.entries(args).filter(([key]) => (CONFIG_KEYS as readonly string[]).includes(key));
-    this.config = resolveConfig(Object.fromEntries(options), `CELoRADense ${this.name}`);
-    this.trainBase = args.trainBase ?? false;
-    this.isMerged = args.merged ?? false;
+    this.config = resolveConfig(options, owner);
+    this.trainBase = requireBoolean(owner, 'trainBase', trainBase);
+    this.isMerged = requireBoolean(owner, 'merged', merged);
     this.supportsMasking = true;
     this.inputSpec = [{minNDim: 2}];
     this.gradient = new ActivationGradient({...this.config, seed: seedFor(this.name, this.config.seed)});

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {show} from '../config.ts';
+import {type CELoRAConfig, requireBoolean, show} from '../config.ts';
 import {type LoRAMatMulArgs, loraMatMul} from '../ops/lora_mat_mul.ts';
 import {
   type Constraint,
@@ -13,6 +13,43 @@ import {
 } from './identifiers.ts';
 
 export type DenseArgs = Parameters<typeof tfl.layers.dense>[0];
+
+/** The arguments of `tf.layers.dense`, the options of CE-LoRA, and two of CELoRADense's own. */
+export interface CELoRADenseArgs extends DenseArgs, Partial<CELoRAConfig> {
+  /** Whether kernel and bias are trained too; they are frozen otherwise. Default false. */
+  trainBase?: boolean;
+  /** Whether the kernel already contains the adapter, as in a model saved while merged. Default false. */
+  merged?: boolean;
+}
+
+const DENSE_NAMES: Record<keyof DenseArgs | 'customObjects', true> = {
+  units: true,
+  activation: true,
+  useBias: true,
+  kernelInitializer: true,
+  biasInitializer: true,
+  inputDim: true,
+  kernelConstraint: true,
+  biasConstraint: true,
+  kernelRegularizer: true,
+  biasRegularizer: true,
+  activityRegularizer: true,
+  inputShape: true,
+  batchInputShape: true,
+  batchSize: true,
+  dtype: true,
+  name: true,
+  trainable: true,
+  weights: true,
+  inputDType: true,
+  // tfjs adds it to the config of every layer that it loads
+  customObjects: true,
+};
+
+/** What is no argument of `tf.layers.dense`: ours, and what nobody knows. */
+export function ownArgs(args: CELoRADenseArgs): Omit<CELoRADenseArgs, keyof DenseArgs> {
+  return Object.fromEntries(Object.entries(args).filter(([name]) => !Object.hasOwn(DENSE_NAMES, name)));
+}
 
 /** The arguments of `tf.layers.dense` beyond those of every layer, each identifier resolved to what it stands for. */
 export interface DenseSettings {
@@ -40,6 +77,7 @@ export function denseSettings(args: DenseArgs, layerName: string): DenseSettings
       `CELoRADense ${layerName}: tfjs supports no activityRegularizer, so it must be absent, but is ${value}`,
     );
   }
+  requireBoolean(`CELoRADense ${layerName}`, 'trainable', args.trainable ?? true);
   // named, so that tfjs's counter of automatic names stays as it is
   const activation = tfl.layers.activation({
     activation: args.activation ?? 'linear',
@@ -48,7 +86,7 @@ export function denseSettings(args: DenseArgs, layerName: string): DenseSettings
   const name = activation.getConfig().activation as string;
   return {
     units: args.units,
-    useBias: args.useBias ?? true,
+    useBias: requireBoolean(`CELoRADense ${layerName}`, 'useBias', args.useBias ?? true),
     activation: name,
     activate: (y) => (name === 'linear' ? y : (activation.call(y, {}) as tf.Tensor)),
     kernelInitializer: initializer(args.kernelInitializer) ?? tfl.initializers.glorotNormal({}),

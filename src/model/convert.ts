@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
-import {type CELoRAConfig, DEFAULT_CONFIG, resolveConfig, show} from '../config.ts';
+import {type CELoRAConfig, DEFAULT_CONFIG, requireBoolean, resolveConfig, show} from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {
@@ -75,9 +75,7 @@ function optionsFor(layer: Layer, options: ApplyOptions, most: number): CELoRACo
 function check(options: ApplyOptions): void {
   const {target = 'all-dense', overrides = [], freezeRest = true, ...config} = options;
   checkTarget('target', target);
-  if (typeof freezeRest !== 'boolean') {
-    throw new Error(`applyCELoRA: freezeRest must be a boolean, but is ${show(freezeRest)}`);
-  }
+  requireBoolean('applyCELoRA', 'freezeRest', freezeRest);
   if (!Array.isArray(overrides))
     throw new Error(`applyCELoRA: overrides must be a list, but is ${show(overrides)}`);
   for (const {target: one, ...override} of overrides) {

@@ -1,5 +1,5 @@
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {show} from '../config.ts';
+import {requireBoolean} from '../config.ts';
 import {adaptedLayers, restoreDense} from './convert.ts';
 
 /**
@@ -28,9 +28,7 @@ export function removeCELoRA(model: LayersModel): void {
  * @throws Error if the model has no CELoRADense layer, or if an adapter to be switched off is merged.
  */
 export function setAdapterEnabled(model: LayersModel, enabled: boolean): void {
-  if (typeof enabled !== 'boolean') {
-    throw new Error(`setAdapterEnabled: enabled must be a boolean, but is ${show(enabled)}`);
-  }
+  requireBoolean('setAdapterEnabled', 'enabled', enabled);
   const layers = adaptedLayers(model, 'setAdapterEnabled');
   const merged = layers.find((layer) => layer.merged);
   if (merged && !enabled) {

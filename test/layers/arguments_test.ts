@@ -205,6 +205,28 @@ describeBackends('the arguments of CELoRADense', (backend) => {
     expect(() => celoraDense({units: 0, name: 'the_layer'})).to.throw('CELoRADense the_layer');
   });
 
+  it('refuses names that it does not know and what is no boolean, also in a config', () => {
+    const wrong: [object, string][] = [
+      [{kep: 0.1}, 'CELoRADense strict: unknown option kep (0.1); those of CE-LoRA are rank, alpha'],
+      [{Rank: 3}, 'unknown option Rank (3)'],
+      [{useBais: true}, 'unknown option useBais (true)'],
+      [{target: 'all-dense'}, "unknown option target ('all-dense')"],
+      [{trainBase: 'yes'}, "trainBase must be a boolean, but is 'yes'"],
+      [{merged: 1}, 'merged must be a boolean, but is 1'],
+      [{useBias: 'no'}, "useBias must be a boolean, but is 'no'"],
+      [{trainable: 0}, 'trainable must be a boolean, but is 0'],
+    ];
+    const config = celoraDense({units: 4, name: 'strict'}).getConfig();
+    const [cls, fromConfig] = tf.serialization.SerializationMap.getMap().classNameMap.CELoRADense!;
+    for (const [args, message] of wrong) {
+      expect(() => celoraDense({units: 4, name: 'strict', ...args}), message).to.throw(message);
+      expect(() => fromConfig(cls, {...config, ...args}), message).to.throw(message);
+    }
+    const absent = {useBias: null, trainable: null, trainBase: undefined, merged: undefined, kep: undefined};
+    const layer = celoraDense({units: 4, ...absent} as unknown as CELoRADenseArgs);
+    expect(layer.getConfig()).to.include({useBias: true, trainBase: false, merged: false, trainable: true});
+  });
+
   it('refuses inputs of rank 1, of unknown or wrong size, and of dtype complex64 or string', () => {
     const layer = built({units: 4, name: 'five'});
     expect(() => layer.apply(tf.zeros([5]))).to.throw('five');
