@@ -26,8 +26,18 @@ export interface CostReport {
   total: Omit<LayerCost, 'name'>;
   /** Exact LoRA's multiply-adds over the configured ones: no kernel makes the step faster than this by approximating. */
   ceiling: number;
-  /** As a table, in millions of multiply-adds. */
+  /** As a table, in multiply-adds or the thousands, millions, … of them that suit the totals. */
   toString(): string;
+}
+
+/** A thousand times each the one before. */
+const UNITS = ['multiply-adds', 'k multiply-adds', 'M multiply-adds', 'G multiply-adds', 'T multiply-adds'];
+
+/** The unit in which a number has four to six digits before the point, and what it stands for. */
+function unitFor(number: number): {unit: string; size: number} {
+  const thousands = Math.floor(Math.log10(number) / 3);
+  const power = Math.min(Math.max(thousands - 1, 0), UNITS.length - 1);
+  return {unit: UNITS[power]!, size: 1000 ** power};
 }
 
 function layerCost(layer: Layer, tokens: number): LayerCost {
@@ -81,10 +91,13 @@ export function estimateCost(model: LayersModel, tokens: number): CostReport {
   });
   const total = {full: sum('full'), exactLoRA: sum('exactLoRA'), configured: sum('configured')};
   const both = ({forward, backward}: Cost) => forward + backward;
-  const millions = (macs: number) => Math.round(macs / 1e6);
+  const {unit, size} = unitFor(
+    Math.max(...Object.values(total).flatMap(({forward, backward}) => [forward, backward])),
+  );
+  const inUnits = ({forward, backward}: Cost) => [Math.round(forward / size), Math.round(backward / size)];
   const row = (name: string, {full, exactLoRA, configured}: Omit<LayerCost, 'name'>) => [
     name,
-    ...[full, exactLoRA, configured].flatMap((cost) => [millions(cost.forward), millions(cost.backward)]),
+    ...[full, exactLoRA, configured].flatMap(inUnits),
   ];
   return {
     layers,
@@ -92,7 +105,7 @@ export function estimateCost(model: LayersModel, tokens: number): CostReport {
     ceiling: both(total.exactLoRA) / both(total.configured),
     toString: () =>
       formatTable([
-        ['M multiply-adds', 'full fwd', 'bwd', 'exact LoRA fwd', 'bwd', 'CE-LoRA fwd', 'bwd'],
+        [unit, 'full fwd', 'bwd', 'exact LoRA fwd', 'bwd', 'CE-LoRA fwd', 'bwd'],
         ...layers.map((layer) => row(layer.name, layer)),
         row('total', total),
       ]),

@@ -98,7 +98,30 @@ describeOnHost('estimateCost', () => {
     expect(estimateCost(wrapped, 30).total.full.forward).to.equal(30 * 6 * 4);
   });
 
-  it('prints millions of multiply-adds as a table', () => {
+  it('prints multiply-adds as a table, in a unit that suits the size', () => {
+    const print = (tokens: number) => estimateCost(two(), tokens).toString().split('\n');
+    expect(print(10)).to.deep.equal([
+      'multiply-adds  full fwd     bwd  exact LoRA fwd     bwd  CE-LoRA fwd     bwd',
+      'wide              8,000  16,000           8,000  16,000        8,000  16,000',
+      'narrow            1,200   2,400           1,200   2,400        1,200   2,400',
+      'total             9,200  18,400           9,200  18,400        9,200  18,400',
+    ]);
+    for (const [tokens, total] of [
+      [0.01, 'multiply-adds 9 18'],
+      [500, 'multiply-adds 460,000 920,000'],
+      [1000, 'k multiply-adds 920 1,840'],
+      [1e6, 'M multiply-adds 920 1,840'],
+      [1e9, 'G multiply-adds 920 1,840'],
+      [1e12, 'T multiply-adds 920 1,840'],
+      [1e15, 'T multiply-adds 920,000 1,840,000'],
+    ] as const) {
+      const lines = print(tokens);
+      const unit = lines[0]!.replace(/ +full.*/, '');
+      expect([unit, ...lines.at(-1)!.split(/ +/).slice(1, 3)].join(' ')).to.equal(total);
+    }
+  });
+
+  it('prints millions of multiply-adds for a large model', () => {
     const model = tfl.sequential({
       layers: [
         tfl.layers.dense({units: 2000, inputShape: [1000], name: 'big', kernelInitializer: 'zeros'}),
