@@ -12,6 +12,8 @@ export interface WebGPUBackend extends KernelBackend {
   computePassEncoder: GPUComputePassEncoder | null;
   dispatchCountInPass: number;
   commandQueueOwnedIds: WeakSet<object>;
+  bufferManager: {acquireBuffer(size: number, usage: number): GPUBuffer};
+  uniformPendingDisposal: GPUBuffer[];
   activeTimers: {name: string; query: Promise<number>}[] | null;
   supportTimestampQuery: boolean;
   querySet: GPUQuerySet | null;

@@ -22,6 +22,8 @@ export interface Dispatch {
   /** Numbers that the shader knows as `u.name`: 32-bit unsigned integers, and `floats`. */
   uniforms: Readonly<Record<string, number>>;
   floats?: Readonly<Record<string, number>>;
+  /** The uniforms are others at every call, as a step's number is: no buffer of them is kept. Default false. */
+  passing?: boolean;
   workgroups: readonly [number, number, number];
 }
 
@@ -34,10 +36,23 @@ interface Pipeline {
   id: number;
 }
 
+function keep<T>(kept: Map<string, T>, key: string, value: T): T {
+  if (kept.size >= KEPT) kept.clear();
+  kept.set(key, value);
+  return value;
+}
+
+/** A buffer that tfjs takes back, and gives to others, once the commands are submitted. */
+function lendUniform(backend: WebGPUBackend, {size, usage}: GPUBufferDescriptor): GPUBuffer {
+  const buffer = backend.bufferManager.acquireBuffer(size, usage);
+  backend.uniformPendingDisposal.push(buffer);
+  return buffer;
+}
+
 /** What is kept for a device: to make a pipeline, a bind group or a uniform buffer costs more than to look it up. */
 class DeviceCache {
   private readonly pipelines = new Map<string, Pipeline>();
-  private readonly uniforms = new Map<string, {buffer: GPUBuffer; id: number}>();
+  private readonly uniforms = new Map<string, GPUBuffer>();
   private readonly groups = new Map<string, GPUBindGroup>();
   private readonly ids = new WeakMap<GPUBuffer, number>();
   private nextId = 0;
@@ -72,21 +87,20 @@ class DeviceCache {
     return made;
   }
 
-  private uniform({uniforms, floats = {}}: Dispatch): {buffer: GPUBuffer; id: number} {
+  uniform(backend: WebGPUBackend, {uniforms, floats = {}, passing = false}: Dispatch): GPUBuffer {
     const [integers, reals] = [Object.values(uniforms), Object.values(floats)];
     const key = `${integers};${reals}`;
-    const known = this.uniforms.get(key);
+    const known = passing ? undefined : this.uniforms.get(key);
     if (known !== undefined) return known;
     const words = new Uint32Array(Math.ceil((integers.length + reals.length) / 4) * 4);
     words.set(integers);
     new Float32Array(words.buffer).set(reals, integers.length);
-    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-    const buffer = this.device.createBuffer({size: words.byteLength, usage});
+    const descriptor = {size: words.byteLength, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST};
+    const buffer = passing
+      ? lendUniform(backend, descriptor)
+      : keep(this.uniforms, key, this.device.createBuffer(descriptor));
     this.device.queue.writeBuffer(buffer, 0, words);
-    if (this.uniforms.size >= KEPT) this.uniforms.clear();
-    const made = {buffer, id: this.nextId++};
-    this.uniforms.set(key, made);
-    return made;
+    return buffer;
   }
 
   private id(buffer: GPUBuffer): number {
@@ -98,16 +112,12 @@ class DeviceCache {
     return id;
   }
 
-  group(pipeline: Pipeline, buffers: GPUBuffer[], dispatch: Dispatch): GPUBindGroup {
-    const uniform = this.uniform(dispatch);
-    const key = `${pipeline.id},${uniform.id},${buffers.map((buffer) => this.id(buffer))}`;
+  group(pipeline: Pipeline, buffers: GPUBuffer[]): GPUBindGroup {
+    const key = `${pipeline.id},${buffers.map((buffer) => this.id(buffer))}`;
     const known = this.groups.get(key);
     if (known !== undefined) return known;
-    const entries = [...buffers, uniform.buffer].map((buffer, binding) => ({binding, resource: {buffer}}));
-    const group = this.device.createBindGroup({layout: pipeline.layout, entries});
-    if (this.groups.size >= KEPT) this.groups.clear();
-    this.groups.set(key, group);
-    return group;
+    const entries = buffers.map((buffer, binding) => ({binding, resource: {buffer}}));
+    return keep(this.groups, key, this.device.createBindGroup({layout: pipeline.layout, entries}));
   }
 }
 
@@ -124,14 +134,16 @@ export function dispatch(backend: WebGPUBackend, pass: Dispatch): void {
   const pipeline = cache.pipeline(pass);
   if (tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) return;
   const tensors = [...pass.outputs, ...pass.inputs].map(({tensor}) => tensor.dataId);
-  const buffers = tensors.map((dataId) => {
-    backend.uploadToGPU(dataId);
-    return backend.tensorMap.get(dataId).resource!;
-  });
-  const group = cache.group(pipeline, buffers, pass);
+  const buffers = tensors.map((dataId) => bufferOf(backend, dataId));
+  const group = cache.group(pipeline, [...buffers, cache.uniform(backend, pass)]);
   // their buffers are not to be given to others before these commands are submitted
   for (const dataId of tensors) backend.commandQueueOwnedIds.add(dataId);
   record(backend, pipeline.pipeline, group, pass);
+}
+
+function bufferOf(backend: WebGPUBackend, dataId: object): GPUBuffer {
+  backend.uploadToGPU(dataId);
+  return backend.tensorMap.get(dataId).resource!;
 }
 
 function record(
@@ -163,4 +175,30 @@ function record(
   backend.endComputePassEncoder();
   if (timed) backend.activeTimers!.push({name: label, query: backend.getQueryTime()});
   else backend.submitQueue();
+}
+
+/** A run of numbers to copy from one tensor into another one. */
+export interface Copy {
+  from: tf.TensorInfo;
+  /** Of the numbers in its buffer. Default 0. */
+  fromStart?: number;
+  to: tf.TensorInfo;
+  /** Default 0. */
+  toStart?: number;
+  /** How many numbers. */
+  size: number;
+}
+
+/** Records copies, which take no shader and so any number of tensors at once, among the passes. */
+export function copy(backend: WebGPUBackend, copies: Copy[]): void {
+  if (tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) return;
+  // before the encoder is taken: an upload ends its pass
+  const buffers = copies.map(({from, to}) => [from, to].map(({dataId}) => bufferOf(backend, dataId)));
+  backend.ensureCommandEncoderReady();
+  backend.endComputePassEncoder();
+  for (const [i, {from, fromStart = 0, to, toStart = 0, size}] of copies.entries()) {
+    const [source, target] = buffers[i] as [GPUBuffer, GPUBuffer];
+    backend.commandEncoder!.copyBufferToBuffer(source, 4 * fromStart, target, 4 * toStart, 4 * size);
+    for (const {dataId} of [from, to]) backend.commandQueueOwnedIds.add(dataId);
+  }
 }
