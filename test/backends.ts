@@ -4,6 +4,7 @@ import '@tensorflow/tfjs-backend-cpu'; // both always, for the tests that go fro
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
+import {registerWebGPUKernels} from '../src/kernels/webgpu/register.ts';
 import {chooseBackend, setUpWebGPU} from '../src/node.ts';
 import {offerSwiftShader} from './support/swiftshader.ts';
 
@@ -98,19 +99,49 @@ describe('backends', () => {
  * One suite for every backend that is there. The tests of `body` run with it as the current one, each in a scope of its
  * own: the tensors that a test leaves behind are freed after it. Results are to be read with `await t.data()`, because
  * WebGPU in Node cannot read synchronously.
+ *
+ * With `shaders` there are two suites for webgpu: with our kernels of stock programs, and with our shaders.
  */
-export function describeBackends(title: string, body: (backend: Backend) => void): void {
+export function describeBackends(
+  title: string,
+  body: (backend: Backend) => void,
+  {shaders = false}: {shaders?: boolean} = {},
+): void {
   for (const backend of BACKENDS) {
     if (absence(backend) !== undefined) continue;
-    describe(`${title} [${backend}]`, () => {
-      before(async function () {
-        await useOrSkip(this, backend);
-      });
-      beforeEach(() => tf.engine().startScope());
-      afterEach(() => tf.engine().endScope());
-      body(backend);
-    });
+    if (!shaders || backend !== 'webgpu') describeBackend(`${title} [${backend}]`, backend, body);
+    else {
+      describeBackend(`${title} [webgpu]`, backend, body, false);
+      describeBackend(`${title} [webgpu, our shaders]`, backend, body, true);
+    }
   }
+}
+
+/** Whether our kernels on webgpu are shaders; by default, not on SwiftShader. */
+const SHADERS = 'CELORA_WEBGPU_SHADERS';
+
+function describeBackend(
+  title: string,
+  backend: Backend,
+  body: (backend: Backend) => void,
+  shaders?: boolean,
+): void {
+  describe(title, () => {
+    let usual: boolean | undefined;
+    before(async function () {
+      await useOrSkip(this, backend);
+      if (shaders === undefined) return;
+      registerWebGPUKernels();
+      usual = tf.env().getBool(SHADERS);
+      tf.env().set(SHADERS, shaders);
+    });
+    after(() => {
+      if (usual !== undefined) tf.env().set(SHADERS, usual);
+    });
+    beforeEach(() => tf.engine().startScope());
+    afterEach(() => tf.engine().endScope());
+    body(backend);
+  });
 }
 
 /**
