@@ -107,9 +107,11 @@ export function show(value: unknown): string {
  * Fills in the defaults and checks every option.
  * @param options Options given; `undefined` means the default.
  * @param owner Who asks, for the message.
- * @throws Error naming the option, its value and what it must be; also for a name that is no option.
+ * @throws Error naming the option, its value and what it must be; also for a name that is no option, and for options
+ *   that are no object.
  */
 export function resolveConfig(options: Partial<CELoRAConfig> = {}, owner = 'CE-LoRA'): CELoRAConfig {
+  requireOptions(owner, options);
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
     if (!Object.hasOwn(RULES, name)) {
@@ -121,6 +123,12 @@ export function resolveConfig(options: Partial<CELoRAConfig> = {}, owner = 'CE-L
     if (!rule.test(value)) throw new Error(`${owner}: ${name} must be ${rule.wants}, but is ${show(value)}`);
   }
   return {...DEFAULT_CONFIG, ...Object.fromEntries(given)};
+}
+
+/** Checks an argument that holds options. */
+export function requireOptions(owner: string, options: unknown): void {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return;
+  throw new Error(`${owner}: options must be an object, but is ${show(options)}`);
 }
 
 /** Checks a boolean argument, and returns it. */

@@ -90,6 +90,19 @@ describe('config', () => {
     });
   }
 
+  it('refuses options that are no object', () => {
+    for (const [options, text] of [
+      [null, 'null'],
+      [[], '[]'],
+      ['rank', "'rank'"],
+      [4, '4'],
+    ] as const) {
+      expect(() => resolveConfig(options as unknown as Partial<CELoRAConfig>, 'the layer')).to.throw(
+        `the layer: options must be an object, but is ${text}`,
+      );
+    }
+  });
+
   it('scales the adapter by alpha / r, by alpha / √r with rsLoRA, and by 0 without adapter', () => {
     expect(adapterScale({rank: 16, alpha: 32, rslora: false})).to.equal(2);
     expect(adapterScale({rank: 16, alpha: 32, rslora: true})).to.equal(8);

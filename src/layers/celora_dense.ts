@@ -11,6 +11,7 @@ import {
   type DenseSettings,
   denseForward,
   denseSettings,
+  layerArgs,
   ownArgs,
   serializeSettings,
 } from './dense_args.ts';
@@ -51,12 +52,7 @@ export class CELoRADense extends tfl.layers.Layer {
   private randomKernel: object | undefined;
 
   constructor(args: CELoRADenseArgs) {
-    const {inputDim, batchSize} = args;
-    super(
-      inputDim != null && args.inputShape == null && args.batchInputShape == null
-        ? {...args, batchInputShape: [batchSize ?? null, inputDim]}
-        : args,
-    );
+    super(layerArgs(args));
     const owner = `CELoRADense ${this.name}`;
     const {trainBase = false, merged = false, ...options} = ownArgs(args);
     this.settings = denseSettings(args, this.name);

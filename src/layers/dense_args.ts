@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {type CELoRAConfig, requireBoolean, show} from '../config.ts';
+import {type CELoRAConfig, requireBoolean, requireOptions, show} from '../config.ts';
 import {type LoRAMatMulArgs, loraMatMul} from '../ops/lora_mat_mul.ts';
 import {
   type Constraint,
@@ -45,6 +45,14 @@ const DENSE_NAMES: Record<keyof DenseArgs | 'customObjects', true> = {
   // tfjs adds it to the config of every layer that it loads
   customObjects: true,
 };
+
+/** The arguments as every layer takes them: Dense's inputDim as a shape. */
+export function layerArgs(args: CELoRADenseArgs): DenseArgs {
+  requireOptions('CELoRADense', args);
+  const {inputDim, inputShape, batchInputShape, batchSize} = args;
+  if (inputDim == null || inputShape != null || batchInputShape != null) return args;
+  return {...args, batchInputShape: [batchSize ?? null, inputDim]};
+}
 
 /** What is no argument of `tf.layers.dense`: ours, and what nobody knows. */
 export function ownArgs(args: CELoRADenseArgs): Omit<CELoRADenseArgs, keyof DenseArgs> {

@@ -1,6 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
-import {type CELoRAConfig, DEFAULT_CONFIG, requireBoolean, resolveConfig, show} from '../config.ts';
+import {
+  type CELoRAConfig,
+  DEFAULT_CONFIG,
+  requireBoolean,
+  requireOptions,
+  resolveConfig,
+  show,
+} from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {
@@ -73,12 +80,15 @@ function optionsFor(layer: Layer, options: ApplyOptions, most: number): CELoRACo
 }
 
 function check(options: ApplyOptions): void {
+  requireOptions('applyCELoRA', options);
   const {target = 'all-dense', overrides = [], freezeRest = true, ...config} = options;
   checkTarget('target', target);
   requireBoolean('applyCELoRA', 'freezeRest', freezeRest);
   if (!Array.isArray(overrides))
     throw new Error(`applyCELoRA: overrides must be a list, but is ${show(overrides)}`);
-  for (const {target: one, ...override} of overrides) {
+  for (const given of overrides) {
+    requireOptions('applyCELoRA overrides', given);
+    const {target: one, ...override} = given;
     checkTarget('overrides target', one);
     resolveConfig(override, 'applyCELoRA overrides');
   }

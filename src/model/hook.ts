@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {type CELoRAConfig, resolveConfig, show} from '../config.ts';
+import {type CELoRAConfig, requireOptions, resolveConfig, show} from '../config.ts';
 import {ActivationGradient} from '../gradients/activation_gradient.ts';
 import {installGradientFixes} from '../gradients/fixes/install.ts';
 import {interceptMatMul} from '../gradients/mat_mul_hook.ts';
@@ -59,7 +59,9 @@ class Products {
   private readonly config: CELoRAConfig;
   private readonly match: (product: HookedProduct) => boolean;
 
-  constructor({match = () => true, ...config}: HookOptions) {
+  constructor(options: HookOptions) {
+    requireOptions('registerCELoRAGradients', options);
+    const {match = () => true, ...config} = options;
     const misplaced = ADAPTER_OPTIONS.find((name) => name in config);
     if (misplaced) {
       throw new Error(

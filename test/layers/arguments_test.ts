@@ -202,6 +202,9 @@ describeBackends('the arguments of CELoRADense', (backend) => {
       expect(() => celoraDense(args as CELoRADenseArgs), JSON.stringify(args)).to.throw(message);
     }
     expect(() => celoraDense({units: 4, activation: 'rel' as 'relu'})).to.throw('rel');
+    expect(() => celoraDense(null as unknown as CELoRADenseArgs)).to.throw(
+      'CELoRADense: options must be an object, but is null',
+    );
     expect(() => celoraDense({units: 0, name: 'the_layer'})).to.throw('CELoRADense the_layer');
   });
 

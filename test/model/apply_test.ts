@@ -122,6 +122,10 @@ describeOnHost('the options of applyCELoRA', () => {
       [{overrides: [{target: 'hidden', rank: -1}]}, 'rank must be an integer ≥ 0, but is -1'],
       [{overrides: [{target: 'hidden', trainBase: true}]}, 'unknown option trainBase'],
       [{overrides: [{rank: 1}]}, 'overrides target must be'],
+      [{overrides: [null]}, 'applyCELoRA overrides: options must be an object, but is null'],
+      [null as unknown as object, 'applyCELoRA: options must be an object, but is null'],
+      [['hidden'], "applyCELoRA: options must be an object, but is ['hidden']"],
+      ['hidden' as unknown as object, "applyCELoRA: options must be an object, but is 'hidden'"],
       [{target: 'absent'}, "target 'absent' matches no Dense layer"],
     ];
     for (const [options, message] of wrong) {

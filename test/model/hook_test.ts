@@ -74,6 +74,7 @@ describeOnHost('registerCELoRAGradients', () => {
       [{loraDropout: 0.1}, 'loraDropout is an option of an adapter'],
       [{keep: 2}, 'keep must be a number with 0 < keep ≤ 1, but is 2'],
       [{kepp: 0.5}, 'unknown option kepp'],
+      [null as unknown as object, 'registerCELoRAGradients: options must be an object, but is null'],
       [{match: 'q_proj'}, "match must be a function, but is 'q_proj'"],
     ];
     for (const [options, message] of wrong) {
