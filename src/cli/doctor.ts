@@ -66,7 +66,7 @@ async function probe(
 }
 
 /** Problems of Node and of the packages. */
-function packageProblems(packages: Map<string, FoundPackage>, copies: FoundPackage[]): Problem[] {
+function packageProblems(packages: Map<string, FoundPackage>, project: string): Problem[] {
   const problems: Problem[] = [];
   if (Number.parseInt(process.versions.node, 10) < 20) {
     problems.push({problem: `Node ${process.versions.node} is too old`, mend: 'install Node 20 or newer'});
@@ -85,7 +85,8 @@ function packageProblems(packages: Map<string, FoundPackage>, copies: FoundPacka
     const mend = `npm install ${tfjs.map(([name]) => `${name}@${TFJS_VERSION}`).join(' ')}`;
     problems.push({problem: `releases of tfjs differ: tfjs-core ${core}, ${list}`, mend});
   }
-  const copiesFound = copiesError(copies);
+  const copies = tfjsCopies(project, [...packages.values()]);
+  const copiesFound = copiesError(copies, project);
   if (copiesFound !== undefined) problems.push({problem: copiesFound.message, mend: copiesFound.mend});
   return problems;
 }
@@ -112,7 +113,7 @@ export async function examine({project, wanted, host, gpu}: DoctorOptions): Prom
   const state = {tensorflow, gpu, probe: backends.tensorflow};
   const silent = fallsBack(state);
   const problems = [
-    ...packageProblems(packages, tfjsCopies(project, [...packages.values()])),
+    ...packageProblems(packages, project),
     ...tensorflowProblems({...state, host, wanted: wanted === 'tensorflow', setup}),
   ];
   const works = wanted === undefined ? BACKENDS.some((name) => backends[name].works) : backends[wanted].works;

@@ -139,7 +139,7 @@ function isSetUp({folder}: FoundPackage, {version, build}: {version: string; bui
 }
 
 function refuseCopies(project: string, target: FoundPackage): void {
-  const error = copiesError(tfjsCopies(project, [target]));
+  const error = copiesError(tfjsCopies(project, [target]), project);
   if (error !== undefined) throw error;
 }
 

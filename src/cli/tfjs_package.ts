@@ -1,7 +1,7 @@
 import {existsSync, readFileSync, realpathSync} from 'node:fs';
 import {mkdir, readdir, rm} from 'node:fs/promises';
 import {createRequire} from 'node:module';
-import {dirname, join} from 'node:path';
+import {delimiter, dirname, join, resolve} from 'node:path';
 import {CliError} from './cli_error.ts';
 import {run} from './run.ts';
 import type {SetupContext} from './setup_context.ts';
@@ -88,8 +88,8 @@ async function shareTfjs(project: string): Promise<void> {
     const name = `@tensorflow/${file}`;
     const around = findPackage(name, dirname(project));
     if (around === undefined || name === TFJS_NODE) continue;
-    if (around.version === findPackage(name, project)?.version)
-      await rm(join(scope, file), {recursive: true});
+    const isSame = around.version === findPackage(name, project)?.version;
+    if (isSame) await rm(join(scope, file), {recursive: true});
   }
 }
 
@@ -101,12 +101,18 @@ export function tfjsCopies(project: string, packages: FoundPackage[]): FoundPack
 }
 
 /** What is wrong with more than one copy, and what to do about it. */
-export function copiesError(copies: FoundPackage[]): CliError | undefined {
+export function copiesError(copies: FoundPackage[], project: string): CliError | undefined {
   if (copies.length < 2) return undefined;
+  const elsewhere = process.env.NODE_PATH?.split(delimiter).filter(Boolean) ?? [];
+  const isElsewhere = copies.some(({folder}) => elsewhere.some((path) => folder.startsWith(resolve(path))));
   const list = copies.map(({folder, version}) => `${version} in ${folder}`).join(', ');
   const versions = new Set(copies.map(({version}) => version));
   return new CliError(
     `there are ${copies.length} copies of ${TFJS_CORE}, which register over each other: ${list}`,
-    versions.size === 1 ? 'npm dedupe' : `npm install ${TFJS_CORE}@${TFJS_VERSION} && npm dedupe`,
+    isElsewhere
+      ? `unset NODE_PATH; npx tfjs-celora setup tensorflow --dir ${project}`
+      : versions.size === 1
+        ? 'npm dedupe'
+        : `npm install ${TFJS_CORE}@${TFJS_VERSION} && npm dedupe`,
   );
 }
