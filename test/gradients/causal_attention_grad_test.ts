@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
-import {causalAttention} from '../../src/index.ts';
+import {causalAttention, installGradientFixes} from '../../src/index.ts';
 import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
 import {ATTENTION_SIZES, attentionOperands, attentionTitle, segmentsOf, sizesOf} from '../ops/attention.ts';
 import {onDevice} from '../ops/profile.ts';
@@ -94,11 +94,15 @@ describeBackends('gradient of causalAttention', (backend) => {
     });
   });
 
-  it('makes no arrays in JavaScript but of positions, and the zeros of an output that leads nowhere', () => {
-    const sizes = sizesOf(2, 9, 3, 1, 24);
-    const expected = backend === 'webgpu' ? [[9], [2, 3, 9], [9]] : [[2, 3, 9]];
-    for (const packed of [false, true]) {
-      expect(uploadsOf(attention(sizes, packed))).to.deep.equal(expected);
+  it('makes no arrays in JavaScript but of positions', () => {
+    const fixes = installGradientFixes(); // stock tfjs makes the zeros of an output that leads nowhere
+    try {
+      for (const packed of [false, true]) {
+        const uploads = uploadsOf(attention(sizesOf(2, 9, 3, 1, 24), packed));
+        expect(uploads).to.deep.equal(backend === 'webgpu' ? [[9], [9]] : []);
+      }
+    } finally {
+      fixes.dispose();
     }
   });
 
