@@ -95,24 +95,18 @@ function check(options: ApplyOptions): void {
   resolveConfig(config, 'applyCELoRA');
 }
 
-/**
- * Gives Dense layers of a model LoRA adapters with approximated gradients, in place: the model stays the same object,
- * the layers are exchanged inside its graph and share the variables of the old ones. Works for sequential and
- * functional models, nested models, shared layers, Dense inside TimeDistributed, and beside any other layers. Outputs
- * stay the same until training. A compiled model must be compiled again, and refuses to train until it is. Other models
- * that share the layers compute with the adapters too, but are saved without them; merged, all is one again.
- * @returns What was converted.
- * @throws Error for an invalid option, if no Dense layer matches (it lists those there are), or if one was converted as
- *   part of another model that shares it; the model is then as it was.
- */
-export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CELoRAReport {
-  check(options);
+/** The Dense layers to convert; an error where a target means none, or where another model has taken one. */
+function chooseLayers(model: LayersModel, {target = 'all-dense', overrides = []}: ApplyOptions): Layer[] {
   const dense = layerTree(model).leaves.filter((layer) => layer.getClassName() === 'Dense');
-  const chosen = dense.filter((layer) => matches(options.target ?? 'all-dense', layer));
+  const names = (layers: Layer[]) => layers.map(({name}) => name).join(', ') || 'none';
+  const chosen = dense.filter((layer) => matches(target, layer));
   if (chosen.length === 0) {
-    const names = dense.map((layer) => layer.name).join(', ') || 'none';
+    throw new Error(`applyCELoRA: target ${show(target)} matches no Dense layer; there are: ${names(dense)}`);
+  }
+  for (const {target: one} of overrides) {
+    if (chosen.some((layer) => matches(one, layer))) continue;
     throw new Error(
-      `applyCELoRA: target ${show(options.target ?? 'all-dense')} matches no Dense layer; there are: ${names}`,
+      `applyCELoRA: overrides target ${show(one)} matches none of the layers to convert: ${names(chosen)}`,
     );
   }
   const taken = chosen.find((layer) => originals.has(denseVariables(layer).kernel));
@@ -122,6 +116,22 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
         'merge or remove that first, or leave the layer out of target',
     );
   }
+  return chosen;
+}
+
+/**
+ * Gives Dense layers of a model LoRA adapters with approximated gradients, in place: the model stays the same object,
+ * the layers are exchanged inside its graph and share the variables of the old ones. Works for sequential and
+ * functional models, nested models, shared layers, Dense inside TimeDistributed, and beside any other layers. Outputs
+ * stay the same until training. A compiled model must be compiled again, and refuses to train until it is. Other models
+ * that share the layers compute with the adapters too, but are saved without them; merged, all is one again.
+ * @returns What was converted.
+ * @throws Error for an invalid option, if target or that of an override matches no Dense layer (it lists those there
+ *   are), or if one was converted as part of another model that shares it; the model is then as it was.
+ */
+export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CELoRAReport {
+  check(options);
+  const chosen = chooseLayers(model, options);
   const most = Math.max(...chosen.map(fullRank));
   const flags = trainableFlags(model);
   const made: [Layer, CELoRADense][] = [];

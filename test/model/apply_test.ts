@@ -126,6 +126,14 @@ describeOnHost('the options of applyCELoRA', () => {
       [null as unknown as object, 'applyCELoRA: options must be an object, but is null'],
       [['hidden'], "applyCELoRA: options must be an object, but is ['hidden']"],
       ['hidden' as unknown as object, "applyCELoRA: options must be an object, but is 'hidden'"],
+      [
+        {overrides: [{target: 'hiden', rank: 1}]},
+        "applyCELoRA: overrides target 'hiden' matches none of the layers to convert: hidden, output",
+      ],
+      [
+        {target: 'output', overrides: [{target: /out/, rank: 1}, {target: ['hidden']}]},
+        "overrides target ['hidden'] matches none of the layers to convert: output",
+      ],
       [{target: 'absent'}, "target 'absent' matches no Dense layer"],
     ];
     for (const [options, message] of wrong) {
