@@ -143,23 +143,38 @@ async function measure(candidates: (Candidate & {ceiling?: number})[], rounds: n
     backward: await sideBySide(backward, rounds),
     step: await sideBySide(step, rounds),
   };
+  for (const {optimizer, trainee} of running) {
+    optimizer.dispose();
+    trainee.dispose();
+  }
   const results: Result[] = [];
-  for (const candidate of running) {
-    const {name, ceiling, trainee, optimizer} = candidate;
-    const watched = await watch(step[name]!);
+  for (const {name, ceiling, loss, make, optimizer: makeOptimizer, install} of candidates.map((one, i) => ({
+    ...one,
+    loss: running[i]!.loss,
+  }))) {
     results.push({
       candidate: name,
       forwardMs: times.forward[name]!,
       forwardBackwardMs: times.backward[name]!,
       stepMs: times.step[name]!,
-      loss: candidate.loss,
-      watched,
+      loss,
+      watched: await watchAlone({make, optimizer: makeOptimizer, install}),
       ceiling: ceiling ?? null,
     });
-    optimizer.dispose();
-    trainee.dispose();
   }
   return results;
+}
+
+/** A step of a candidate while no other one holds memory; the second, since the first makes what is kept. */
+async function watchAlone({make, optimizer, install}: Omit<Candidate, 'name'>): Promise<Watched> {
+  const trainee = make();
+  const own = optimizer();
+  const installed = install();
+  const step = async () => void (await finish(own.minimize(trainee.loss, true, trainee.variables)!));
+  await step();
+  const watched = await watch(step);
+  for (const held of [...installed, own, trainee]) held.dispose();
+  return watched;
 }
 
 /**

@@ -6,6 +6,7 @@ import type {
   CausalAttentionInputs,
 } from '../transformer_kernel_names.ts';
 import {overBatch} from './over_batch.ts';
+import {positions} from './positions.ts';
 
 /** Added to the scores of what a token does not see: its exponential is 0 beside that of any score. */
 const UNSEEN = -1e9;
@@ -16,7 +17,7 @@ const UNSEEN = -1e9;
  */
 function maskOf(t: number, segments: tf.Tensor | undefined): tf.Tensor {
   return tf.tidy(() => {
-    const position = tf.range(0, t, 1, 'float32');
+    const position = positions(t);
     let hidden = tf.relu(tf.sub(position, tf.reshape(position, [1, t, 1])));
     if (segments) {
       const ids = tf.cast(segments, 'float32');

@@ -6,6 +6,7 @@ import type {
   CrossEntropyInputs,
   CrossEntropyLossInputs,
 } from '../training_kernel_names.ts';
+import {positions} from './positions.ts';
 
 const int = (value: number): tf.Tensor => tf.scalar(value, 'int32');
 
@@ -25,7 +26,7 @@ export function countLabels(
  */
 function places(labels: tf.Tensor): tf.Tensor {
   const columns = tf.maximum(labels, int(0));
-  return tf.stack([tf.range(0, labels.size, 1, 'int32'), columns], 1);
+  return tf.stack([tf.cast(positions(labels.size), 'int32'), columns], 1);
 }
 
 /** f of a matrix that is not needed any more: a chunk of logits can fill a quarter of a gigabyte. */

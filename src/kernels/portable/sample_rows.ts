@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {SampleRowsAttrs, SampleRowsInputs} from '../kernel_names.ts';
+import {positions} from './positions.ts';
 
 /** Rounds of raising the uncapped probabilities until they sum to m; what is missing only makes the sample smaller. */
 const CAPPING_ROUNDS = 4;
@@ -28,9 +29,7 @@ export function sampleRows({dy}: SampleRowsInputs, {rows, offset}: SampleRowsAtt
   // a cumulative sum in parallel may rise by rounding where p is 0: such a row must not be drawn, 1/p is infinite
   const drawn = tf.logicalAnd(tf.greater(tf.ceil(shifted), tf.ceil(before)), tf.greater(p, 0));
   // the drawn rows, in order, then undrawn ones: the largest keys are those of the first drawn rows
-  // tf.range would be made in JavaScript on WebGPU; the step here is exactly 1, for a single row too
-  const position = tf.slice(tf.linspace(0, p.size, p.size + 1), 0, p.size);
-  const key = tf.sub(tf.mul(tf.cast(drawn, 'float32'), p.size), position);
+  const key = tf.sub(tf.mul(tf.cast(drawn, 'float32'), p.size), positions(p.size));
   const {values, indices} = tf.topk(key, rows, true);
   const chosen = tf.gather(p, indices as tf.Tensor1D);
   // 0 · p, not 0, again for NaN
