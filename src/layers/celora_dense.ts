@@ -158,11 +158,12 @@ export class CELoRADense extends tfl.layers.Layer {
       const scale = adapterScale(this.config);
       const {gradient, settings} = this;
       if (training && loraA && loraB && this.config.loraDropout > 0) {
-        // the base sees x, the adapter sees what dropout left of it: two products
+        // the base sees x, the adapter sees what dropout left of it: two products, of which the first checks x
+        const base = loraMatMul({x, kernel, bias, gradient});
         const dropped = deviceDropout(tf.cast(x, 'float32'), this.config.loraDropout, this.dropoutSeed());
         const low = loraMatMul({x: dropped, kernel: loraA});
         const branch = tf.mul(loraMatMul({x: low, kernel: loraB}), scale);
-        return settings.activate(tf.add(loraMatMul({x, kernel, bias, gradient}), branch));
+        return settings.activate(tf.add(base, branch));
       }
       return denseForward(settings, {x, kernel, bias, loraA, loraB, scale, gradient});
     });

@@ -238,7 +238,16 @@ describeBackends('the arguments of CELoRADense', (backend) => {
     if (tf.getKernel('Complex', backend) != null) {
       expect(() => layer.call(tf.complex(tf.zeros([2, 5]), tf.zeros([2, 5])), {})).to.throw('complex64');
     }
-    expect(() => layer.call(tf.fill([2, 5], 'a', 'string'), {})).to.throw('string');
+    const dropping = built({units: 4, loraDropout: 0.5});
+    for (const [one, training] of [
+      [layer, false],
+      [layer, true],
+      [dropping, true],
+    ] as const) {
+      expect(() => one.call(tf.tensor2d(Array(10).fill('a'), [2, 5], 'string'), {training})).to.throw(
+        'x must be a float32, int32 or bool tensor, but its dtype is string',
+      );
+    }
     expect(() => celoraDense({units: 4}).apply(tfl.input({shape: [null]}))).to.throw('last dimension');
   });
 
