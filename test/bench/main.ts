@@ -4,10 +4,11 @@ import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import {chooseBackend} from '../../src/node.ts';
 import {layerSuite} from './layer.ts';
+import {opsSuite} from './ops.ts';
 import {stepSuite} from './step.ts';
 import type {Suite} from './suite.ts';
 
-const SUITES: Record<string, Suite> = {layer: layerSuite, step: stepSuite};
+const SUITES: Record<string, Suite> = {layer: layerSuite, ops: opsSuite, step: stepSuite};
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
