@@ -3,6 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import {type CELoRAConfig, requireBoolean, requireOptions, show} from '../config.ts';
 import {type LoRAMatMulArgs, loraMatMul} from '../ops/lora_mat_mul.ts';
 import {
+  activationLayer,
   type Constraint,
   constraint,
   type Initializer,
@@ -76,33 +77,28 @@ export interface DenseSettings {
 
 /** @throws Error naming the layer, the argument and its value. */
 export function denseSettings(args: DenseArgs, layerName: string): DenseSettings {
+  const owner = `CELoRADense ${layerName}`;
   if (!Number.isInteger(args.units) || args.units < 1) {
-    throw new Error(`CELoRADense ${layerName}: units must be an integer ≥ 1, but is ${show(args.units)}`);
+    throw new Error(`${owner}: units must be an integer ≥ 1, but is ${show(args.units)}`);
   }
   if (args.activityRegularizer != null) {
     const value = show(args.activityRegularizer);
-    throw new Error(
-      `CELoRADense ${layerName}: tfjs supports no activityRegularizer, so it must be absent, but is ${value}`,
-    );
+    throw new Error(`${owner}: tfjs supports no activityRegularizer, so it must be absent, but is ${value}`);
   }
-  requireBoolean(`CELoRADense ${layerName}`, 'trainable', args.trainable ?? true);
-  // named, so that tfjs's counter of automatic names stays as it is
-  const activation = tfl.layers.activation({
-    activation: args.activation ?? 'linear',
-    name: `${layerName}_activation`,
-  });
+  requireBoolean(owner, 'trainable', args.trainable ?? true);
+  const activation = activationLayer(owner, args, `${layerName}_activation`);
   const name = activation.getConfig().activation as string;
   return {
     units: args.units,
-    useBias: requireBoolean(`CELoRADense ${layerName}`, 'useBias', args.useBias ?? true),
+    useBias: requireBoolean(owner, 'useBias', args.useBias ?? true),
     activation: name,
     activate: (y) => (name === 'linear' ? y : (activation.call(y, {}) as tf.Tensor)),
-    kernelInitializer: initializer(args.kernelInitializer) ?? tfl.initializers.glorotNormal({}),
-    biasInitializer: initializer(args.biasInitializer) ?? tfl.initializers.zeros(),
-    kernelRegularizer: regularizer(args.kernelRegularizer),
-    biasRegularizer: regularizer(args.biasRegularizer),
-    kernelConstraint: constraint(args.kernelConstraint),
-    biasConstraint: constraint(args.biasConstraint),
+    kernelInitializer: initializer(owner, args, 'kernelInitializer') ?? tfl.initializers.glorotNormal({}),
+    biasInitializer: initializer(owner, args, 'biasInitializer') ?? tfl.initializers.zeros(),
+    kernelRegularizer: regularizer(owner, args, 'kernelRegularizer'),
+    biasRegularizer: regularizer(owner, args, 'biasRegularizer'),
+    kernelConstraint: constraint(owner, args, 'kernelConstraint'),
+    biasConstraint: constraint(owner, args, 'biasConstraint'),
   };
 }
 

@@ -28,7 +28,13 @@ function fromClass({className, config = {}}: Serialized): tf.serialization.Seria
  * What an argument of a layer stands for: an object as it is, a name such as 'glorotNormal' or that of a registered
  * class, or the serialised form {className, config} of a saved model.
  */
-function resolve(kind: Kind, value: unknown): tf.serialization.Serializable | undefined {
+function resolve(
+  kind: Kind,
+  owner: string,
+  args: Args,
+  option: keyof Args,
+): tf.serialization.Serializable | undefined {
+  const value: unknown = args[option];
   if (value === undefined || value === null) return undefined;
   if (typeof value === 'string') {
     const factory = FACTORIES[kind][value];
@@ -41,12 +47,25 @@ function resolve(kind: Kind, value: unknown): tf.serialization.Serializable | un
     const known = fromClass(value as Serialized);
     if (known) return known;
   }
-  throw new Error(`CELoRADense: unknown ${kind} ${show(value)}`);
+  throw unknownValue(owner, option, value);
 }
 
-export const initializer = (value: unknown) => resolve('initializer', value) as Initializer | undefined;
-export const regularizer = (value: unknown) => resolve('regularizer', value) as Regularizer | undefined;
-export const constraint = (value: unknown) => resolve('constraint', value) as Constraint | undefined;
+const unknownValue = (owner: string, option: string, value: unknown): Error =>
+  new Error(`${owner}: unknown ${option} ${show(value)}`);
+
+type Resolve<T> = (owner: string, args: Args, option: keyof Args) => T | undefined;
+export const initializer = ((...args) => resolve('initializer', ...args)) as Resolve<Initializer>;
+export const regularizer = ((...args) => resolve('regularizer', ...args)) as Resolve<Regularizer>;
+export const constraint = ((...args) => resolve('constraint', ...args)) as Resolve<Constraint>;
+
+/** @param name Of the layer made, so that tfjs's counter of automatic names stays as it is. */
+export function activationLayer(owner: string, {activation}: Args, name: string): tfl.layers.Layer {
+  try {
+    return tfl.layers.activation({activation: activation ?? 'linear', name});
+  } catch {
+    throw unknownValue(owner, 'activation', activation);
+  }
+}
 
 /** The serialised form, null for none, as tfjs's own layers write it. */
 export function serialize(
