@@ -8,6 +8,7 @@ import {nextTurn} from './next_turn.ts';
 import type {Options} from './options.ts';
 import {progressBar} from './progress.ts';
 import type {Task} from './task.ts';
+import {UserError} from './user_error.ts';
 
 const SIDE = 28;
 const PIXELS = SIDE * SIDE;
@@ -87,6 +88,7 @@ export async function digitsTask(options: Options): Promise<Task> {
   const upright = await readDigits();
   const lying = turned(upright);
   const batch = options.batch ?? 64;
+  if (batch > TRAIN) throw new UserError(`--batch must be at most ${TRAIN}, but is ${batch}`);
   const model = baseModel(options.seed);
   const rowsOf = (step: number, salt: number) => {
     const random = randomStream(options.seed * 7919 + step * 2 + salt);

@@ -49,11 +49,12 @@ function heldOutWindows(stream: Int32Array, seq: number): Int32Array[] {
 /** Fine-tuning a Llama on text. @throws UserError for what is wrong with model, data or options. */
 export async function llamaTask(options: Options, say: (line: string) => void): Promise<Task> {
   const {seq} = options;
+  const tokenized = await readTextData(options.data!);
   const {model, config, tokenizer} = await load(options.model!);
   if (seq > config.maxPositions) {
     throw new UserError(`--seq must be at most ${config.maxPositions} for this model, but is ${seq}`);
   }
-  const {train, heldOut, prompt} = await readTextData(options.data!, tokenizer);
+  const {train, heldOut, prompt} = tokenized(tokenizer);
   for (const [name, stream] of Object.entries({'training part': train, 'held-out tenth': heldOut})) {
     if (stream.length <= seq) {
       throw new UserError(
@@ -62,6 +63,11 @@ export async function llamaTask(options: Options, say: (line: string) => void): 
     }
   }
   const batch = options.batch ?? 4;
+  if (batch * seq > train.length) {
+    throw new UserError(
+      `--batch must be at most ${Math.floor(train.length / seq)} for ${train.length} training tokens, but is ${batch}`,
+    );
+  }
   const windows = heldOutWindows(heldOut, seq);
   say(
     `${basename(options.model!)}: ${config.numLayers} layers, hidden ${config.hiddenSize}; ` +

@@ -89,12 +89,16 @@ function fromPlainText(content: string, tokenizer: LlamaTokenizer): TextData {
   };
 }
 
-/** Reads and tokenizes a .txt or .jsonl file. @throws UserError naming the file, and the line that is wrong. */
-export async function readTextData(path: string, tokenizer: LlamaTokenizer): Promise<TextData> {
+/**
+ * Reads a .txt or .jsonl file, so that a bad path is known before a model is read; what it returns tokenizes it.
+ * @throws UserError naming the file, and the line that is wrong.
+ */
+export async function readTextData(path: string): Promise<(tokenizer: LlamaTokenizer) => TextData> {
   const kind = extname(path).toLowerCase();
   if (kind !== '.txt' && kind !== '.jsonl')
     throw new UserError(`--data: '${path}' is neither .txt nor .jsonl`);
   const content = await readText(path);
   if (content.trim() === '') throw new UserError(`--data: '${path}' is empty`);
-  return kind === '.txt' ? fromPlainText(content, tokenizer) : fromJsonLines(content, path, tokenizer);
+  return (tokenizer) =>
+    kind === '.txt' ? fromPlainText(content, tokenizer) : fromJsonLines(content, path, tokenizer);
 }

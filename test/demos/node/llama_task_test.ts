@@ -92,6 +92,12 @@ describe('llamaTask', () => {
       ['--seq', '8', '--data', 'few.txt'],
       /^--data: its training part has 8 tokens, but --seq 8 needs 9$/,
     ],
+    [
+      'a batch larger than the data',
+      'llama',
+      ['--batch', '1000000000'],
+      /^--batch must be at most 112 for 900 training tokens, but is 1000000000$/,
+    ],
   ];
   for (const [what, model, options, message] of refused) {
     it(`refuses ${what}`, async () => {

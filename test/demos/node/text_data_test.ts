@@ -23,7 +23,7 @@ describe('readTextData', () => {
 
   async function read(name: string, content: string | Uint8Array): Promise<TextData> {
     await writeFile(path(name), content);
-    return await readTextData(path(name), tokenizer);
+    return (await readTextData(path(name)))(tokenizer);
   }
 
   it('holds out the last tenth of a text', async () => {
@@ -142,7 +142,7 @@ describe('readTextData', () => {
       ['no.txt', 'ENOENT'],
       ['folder.txt', 'EISDIR'],
     ] as const) {
-      const error = await failure(readTextData(path(name), tokenizer));
+      const error = await failure(readTextData(path(name)));
       expect(error).to.be.instanceOf(UserError);
       expect(error.message).to.equal(`--data: cannot read '${path(name)}' (${code})`);
     }
