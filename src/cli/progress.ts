@@ -17,6 +17,8 @@ export class ByteBar {
         notTTYSchedule: 5000,
         // wide lines are cut instead, so that no setting of the terminal is to be restored after Ctrl-C
         linewrap: true,
+        // in updates of some 64 kB each: with less the time that is left jumps
+        etaBuffer: 2000,
         clearOnComplete: !('isTTY' in stream && stream.isTTY),
         formatValue: (value, _, type) =>
           type === 'value' || type === 'total' ? (value / MEGABYTE).toFixed(0) : String(value),
