@@ -50,6 +50,8 @@ export class CELoRADense extends tfl.layers.Layer {
   private unmerged: {kernel: tf.Tensor; mergedData: object} | undefined;
   /** The data of a random frozen kernel, until training has warned of it. */
   private randomKernel: object | undefined;
+  /** Whether training has warned that the adapter takes no part. */
+  private idle = false;
 
   constructor(args: CELoRADenseArgs) {
     super(layerArgs(args));
@@ -149,10 +151,10 @@ export class CELoRADense extends tfl.layers.Layer {
       this.invokeCallHook(inputs, kwargs);
       const x = Array.isArray(inputs) ? inputs[0]! : inputs;
       const training = kwargs.training === true;
-      if (training) this.warnIfRandom();
       const kernel = this.kernel!.read();
       const bias = this.bias?.read();
       const adapted = this.adapterEnabled && !this.isMerged;
+      if (training) this.warnOfTraining(adapted);
       const loraA = adapted ? this.loraA?.read() : undefined;
       const loraB = adapted ? this.loraB?.read() : undefined;
       const scale = adapterScale(this.config);
@@ -169,14 +171,17 @@ export class CELoRADense extends tfl.layers.Layer {
     });
   }
 
-  private warnIfRandom(): void {
+  /** Of what looks like training and is none, once each. */
+  private warnOfTraining(adapted: boolean): void {
+    const warn = (how: string) => console.warn(`CELoRADense ${this.name} is being trained ${how}`);
     if (this.randomKernel !== undefined && this.randomKernel === this.kernel?.read().dataId) {
-      console.warn(
-        `CELoRADense ${this.name} is being trained on a random, frozen kernel: load weights first, ` +
-          'make it from a trained Dense with applyCELoRA, or set trainBase',
-      );
+      const cure = 'load weights first, make it from a trained Dense with applyCELoRA, or set trainBase';
+      warn(`on a random, frozen kernel: ${cure}`);
     }
     this.randomKernel = undefined;
+    const idle = !adapted && this.loraA !== undefined;
+    if (idle && !this.idle) warn(`without its adapter, which is ${this.isMerged ? 'merged' : 'off'}`);
+    this.idle = idle;
   }
 
   override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {

@@ -211,6 +211,7 @@ function report(model: LayersModel, converted: CELoRADense[], recompile: boolean
           ]),
         ]),
         `trainable ${trainableParams.toLocaleString('en-US')} of ${totalParams.toLocaleString('en-US')} parameters`,
+        ...(trainableParams === 0 ? ['nothing can be trained: every rank is 0, and the rest is frozen'] : []),
         ...(recompile ? ['the model was compiled before: compile it again'] : []),
       ].join('\n'),
   };

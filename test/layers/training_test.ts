@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {expect} from 'chai';
-import {type CELoRADenseArgs, celoraDense} from '../../src/index.ts';
+import {type CELoRADense, type CELoRADenseArgs, celoraDense} from '../../src/index.ts';
 import {describeBackends, expectClose} from '../backends.ts';
 import {
   bits,
@@ -219,6 +219,31 @@ describeOnHost('training CELoRADense, on', () => {
     expect(first[0]).to.include('hidden').and.include('random, frozen kernel');
     expect(first[1]).to.include('output');
     expect(await warnings(() => train(model, x(), y(), 1))).to.deep.equal([]);
+  });
+
+  it('warns once of an adapter that is merged or off, when training starts', async () => {
+    const model = loaded();
+    compile(model);
+    const [first, second] = model.layers as [CELoRADense, CELoRADense];
+    first.merge();
+    second.adapterEnabled = false;
+    expect(await warnings(() => model.predict(x()))).to.deep.equal([]);
+    let message = '';
+    const both = async () => {
+      const error = await train(model, x(), y(), 1).catch((reason: Error) => reason);
+      message = (error as Error).message;
+    };
+    expect(await warnings(both)).to.deep.equal([
+      'CELoRADense hidden is being trained without its adapter, which is merged',
+      'CELoRADense output is being trained without its adapter, which is off',
+    ]);
+    expect(message).to.include('Cannot find a connection'); // tfjs's own, which names nothing
+    second.adapterEnabled = true;
+    expect(await warnings(() => train(model, x(), y(), 2))).to.deep.equal([]);
+    first.unmerge();
+    expect(await warnings(() => train(model, x(), y(), 1))).to.deep.equal([]);
+    first.merge();
+    expect(await warnings(() => train(model, x(), y(), 1))).to.have.length(1);
   });
 
   it('does not warn in inference, with trainBase, or after weights were set or loaded', async () => {

@@ -220,6 +220,16 @@ describeOnHost('what applyCELoRA says and leaves', () => {
     ]);
   });
 
+  it('says so where nothing is left to train', () => {
+    const model = mlp();
+    const last = (options: ApplyOptions) => applyCELoRA(model, options).toString().split('\n').slice(-2);
+    expect(last({rank: 0, target: 'hidden'})).to.deep.equal([
+      'trainable 0 of 92 parameters',
+      'nothing can be trained: every rank is 0, and the rest is frozen',
+    ]);
+    expect(last({rank: 1, target: 'output'})[1]).to.equal('trainable 12 of 104 parameters');
+  });
+
   it('voids an old compile and says so; fit and evaluate refuse until the next one', async () => {
     const model = mlp();
     const [x, y] = [randomTensor([4, 6], 1), randomTensor([4, 4], 2)];
