@@ -33,7 +33,7 @@ const ACTIVATIONS: Record<Exclude<FusedActivation, 'linear'>, (y: tf.Tensor) => 
 /**
  * The product of a LoRA layer: y = activation(xW + s(xA)B + b), always exact; its gradient with respect to x may be
  * approximated (arXiv 2502.01378). Gradients are lazy: nothing is computed for a frozen W, A, B, b or for an x that
- * leads to no variable.
+ * leads to no variable. As of tf.layers.dense, there are no gradients of second order.
  * @returns [..., out], float32.
  * @throws Error for operands of the wrong rank, shape or dtype.
  */
