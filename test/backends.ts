@@ -112,21 +112,16 @@ describe('backends', () => {
  * One suite for every backend that is there. The tests of `body` run with it as the current one, each in a scope of its
  * own: the tensors that a test leaves behind are freed after it. Results are to be read with `await t.data()`, because
  * WebGPU in Node cannot read synchronously.
- *
- * With `shaders` there are two suites for webgpu: with our kernels of stock programs, and with our shaders.
  */
-export function describeBackends(
-  title: string,
-  body: (backend: Backend) => void,
-  {shaders = false}: {shaders?: boolean} = {},
-): void {
+export function describeBackends(title: string, body: (backend: Backend) => void): void {
+  for (const backend of BACKENDS) describeBackend(`${title} [${backend}]`, backend, body);
+}
+
+/** The same, but twice on webgpu: with our kernels of stock programs, and with our shaders. */
+export function describeWithShaders(title: string, body: (backend: Backend) => void): void {
   for (const backend of BACKENDS) {
-    if (absence(backend) !== undefined) continue;
-    if (!shaders || backend !== 'webgpu') describeBackend(`${title} [${backend}]`, backend, body);
-    else {
-      describeBackend(`${title} [webgpu]`, backend, body, false);
-      describeBackend(`${title} [webgpu, our shaders]`, backend, body, true);
-    }
+    describeBackend(`${title} [${backend}]`, backend, body, false);
+    if (backend === 'webgpu') describeBackend(`${title} [webgpu, our shaders]`, backend, body, true);
   }
 }
 
@@ -139,11 +134,12 @@ function describeBackend(
   body: (backend: Backend) => void,
   shaders?: boolean,
 ): void {
+  if (absence(backend) !== undefined) return;
   describe(title, () => {
     let usual: boolean | undefined;
     before(async function () {
       await useOrSkip(this, backend);
-      if (shaders === undefined) return;
+      if (shaders === undefined || backend !== 'webgpu') return;
       registerWebGPUKernels();
       usual = tf.env().getBool(SHADERS);
       tf.env().set(SHADERS, shaders);

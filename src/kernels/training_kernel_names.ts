@@ -121,7 +121,12 @@ export interface AdamWStepAttrs {
   step: number;
 }
 
-/** A vector cut into tensors of these shapes, in order: the opposite of flattening and concatenating them. */
+/** Tensors flattened, one behind the other, [n]. */
+export const PackTensors = 'PackTensors';
+/** At least one. */
+export type PackTensorsInputs = Tensor[];
+
+/** A vector cut into tensors of these shapes, in order: the opposite of PackTensors. */
 export const UnpackTensors = 'UnpackTensors';
 export interface UnpackTensorsInputs {
   /** [n]. */

@@ -1,11 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {show} from '../config.ts';
 import {runKernel} from '../kernels/register.ts';
-import {GlobalNorm, UnpackTensors} from '../kernels/training_kernel_names.ts';
+import {GlobalNorm, PackTensors, UnpackTensors} from '../kernels/training_kernel_names.ts';
 
 /** The numbers of tensors one behind the other, [n]. */
-export const pack = (tensors: tf.Tensor[]): tf.Tensor1D =>
-  tf.tidy(() => tf.concat(tensors.map((tensor) => tf.reshape(tensor, [-1])))) as tf.Tensor1D;
+export const pack = (tensors: tf.Tensor[]): tf.Tensor1D => runKernel(PackTensors, tensors);
 
 /** The opposite of `pack`. */
 export const unpack = (flat: tf.Tensor, shapes: number[][]): tf.Tensor[] =>

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {clipByGlobalNorm} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {randomMatrix} from '../reference/matrix.ts';
 import {onDevice, workOf} from './profile.ts';
 
@@ -24,7 +24,7 @@ function randomTensors(shapes: number[][] = SHAPES): {tensors: tf.Tensor[]; valu
 const normOf = (values: Float64Array[]): number =>
   Math.sqrt(values.reduce((sum, data) => sum + data.reduce((part, x) => part + x * x, 0), 0));
 
-describeBackends('clipByGlobalNorm', (backend) => {
+describeWithShaders('clipByGlobalNorm', (backend) => {
   onDevice(backend);
 
   it('scales all tensors together to the norm, and says what it was', async () => {

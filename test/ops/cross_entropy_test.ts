@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {crossEntropy} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {crossEntropy as reference} from '../reference/cross_entropy.ts';
 import {type Matrix, matrix, randomMatrix, scale} from '../reference/matrix.ts';
 import {onDevice, workOf} from './profile.ts';
@@ -28,7 +28,7 @@ const ints = (labels: number[], shape?: number[]): tf.Tensor =>
 const withGradient = (logits: tf.Tensor, labels: tf.Tensor, options = {}, dy = 1) =>
   tf.tidy(() => tf.valueAndGrad((x) => crossEntropy(x, labels, options))(logits, tf.scalar(dy)));
 
-describeBackends('crossEntropy', (backend) => {
+describeWithShaders('crossEntropy', (backend) => {
   onDevice(backend);
 
   async function check(logits: Matrix, labels: number[], ignoreLabel?: number): Promise<void> {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {deviceDropout} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {bits} from '../model/models.ts';
 import {hashUniform} from '../reference/random_uniform.ts';
 
@@ -9,7 +9,7 @@ import {hashUniform} from '../reference/random_uniform.ts';
 const expected = (size: number, rate: number, seed: number): number[] =>
   Array.from(hashUniform(size, seed), (u) => (u < Math.fround(1 - rate) ? 1 / (1 - rate) : 0));
 
-describeBackends('deviceDropout', () => {
+describeWithShaders('deviceDropout', () => {
   for (const rate of [0.1, 0.5, 0.9]) {
     it(`drops ${rate} of the numbers and scales the others`, async () => {
       const x = tf.fill([5, 123, 7], 2);

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {embeddingLookup} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {at, type Matrix, matrix, randomMatrix, zeros} from '../reference/matrix.ts';
 import {workOf} from './profile.ts';
 import {tensorOf} from './tensors.ts';
@@ -25,7 +25,7 @@ const SIZES = [
   [9, 1, [6, 1]],
 ] as const;
 
-describeBackends('embeddingLookup', (backend) => {
+describeWithShaders('embeddingLookup', (backend) => {
   for (const [classes, size, shape] of SIZES) {
     it(`and its gradient equal the formula: ids [${shape}] of a table [${classes},${size}]`, async () => {
       const random = randomStream(1);

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {ActivationGradient, type LinearCrossEntropyArgs, linearCrossEntropy} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {approxDx, columnScores, largest} from '../reference/columns.ts';
 import {type Head, linearCrossEntropy as reference} from '../reference/cross_entropy.ts';
 import {columnNorms, matrix, randomMatrix, transpose} from '../reference/matrix.ts';
@@ -47,7 +47,7 @@ function gradientsOf(args: LinearCrossEntropyArgs, trained: Operand[]) {
   return {value, grads: variables.map(({name}) => grads[name]!)};
 }
 
-describeBackends('linearCrossEntropy', (backend) => {
+describeWithShaders('linearCrossEntropy', (backend) => {
   onDevice(backend);
 
   async function check(

@@ -3,7 +3,7 @@ import {expect} from 'chai';
 import {deviceRandomUniform} from '../../src/index.ts';
 import {roundKeys} from '../../src/kernels/counter_hash.ts';
 import {hashOnDevice} from '../../src/kernels/portable/random_uniform.ts';
-import {describeBackends, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectNoLeaks} from '../backends.ts';
 import {bits} from '../model/models.ts';
 import {hashUniform} from '../reference/random_uniform.ts';
 import {uploadsIn} from '../support/uploads.ts';
@@ -70,7 +70,7 @@ describe('the hash of deviceRandomUniform', () => {
   });
 });
 
-describeBackends('deviceRandomUniform', (backend) => {
+describeWithShaders('deviceRandomUniform', (backend) => {
   const SHAPES = [[5, 123, 123], [1], [], [1, 1, 1], [4096], [4097], [3, 4096], [2, 3, 4, 5, 6, 7], [0, 3]];
 
   for (const shape of SHAPES) {

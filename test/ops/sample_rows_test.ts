@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {sampleRows} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
-import {describeBackends} from '../backends.ts';
+import {describeWithShaders} from '../backends.ts';
 import {add, at, type Matrix, matrix, randomMatrix, scale, zeros} from '../reference/matrix.ts';
 import {inclusionProbabilities, sampledRows, withZeroRows} from '../reference/rows.ts';
 import {tensorOf} from './tensors.ts';
@@ -28,7 +28,7 @@ const spreadRows = (rows: number, columns: number, seed: number): Matrix => {
   return matrix(rows, columns, (i, j) => Math.fround(at(normal, i, j) * (1 + (i % 5) ** 2)));
 };
 
-describeBackends('sampleRows', (backend) => {
+describeWithShaders('sampleRows', (backend) => {
   const offsets = backend === 'webgpu' ? 32 : 256;
 
   it('is unbiased: the mean over all offsets is dy', async () => {

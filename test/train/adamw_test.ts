@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {AdamW, type AdamWOptions} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {onDevice, workOf} from '../ops/profile.ts';
 import {type AdamWSettings, adamwStep, weight} from '../reference/adamw.ts';
 import {randomMatrix} from '../reference/matrix.ts';
@@ -31,7 +31,7 @@ const named = (variables: tf.Variable[], step: number, absent: number[] = []) =>
 /** Variables' names are unique over all backends. */
 let count = 0;
 
-describeBackends('AdamW', (backend) => {
+describeWithShaders('AdamW', (backend) => {
   onDevice(backend);
   /** Variables of all shapes; the odd ones are named so that `noDecay` matches. */
   const variablesOf = (shapes = SHAPES): tf.Variable[] =>

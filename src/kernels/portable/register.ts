@@ -12,19 +12,21 @@ import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {globalNorm} from './global_norm.ts';
 import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
+import {lowRankMatMul} from './low_rank_mat_mul.ts';
 import {packColumns} from './pack_columns.ts';
+import {packTensors, unpackTensors} from './pack_tensors.ts';
 import {deviceRandomUniform} from './random_uniform.ts';
 import {addRMSNorm, rmsNorm, rmsNormGrad, rmsNormWeightGrad} from './rms_norm.ts';
 import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
 import {columnScores, selectColumns} from './select_columns.ts';
-import {unpackTensors} from './unpack_tensors.ts';
 
 type Implementation = (inputs: never, attrs: never) => tf.Tensor | tf.Tensor[];
 
 /** Stock tfjs kernels composed: they run on every backend that can train. */
 const PORTABLE: Record<string, Implementation> = {
   [names.LoRAMatMul]: loraMatMul,
+  [names.LowRankMatMul]: lowRankMatMul,
   [names.ActivationGrad]: activationGrad,
   [names.ApproxActivationGrad]: approxActivationGrad,
   [names.PackColumns]: packColumns,
@@ -42,6 +44,7 @@ const PORTABLE: Record<string, Implementation> = {
   [training.EmbeddingGrad]: embeddingGrad,
   [training.GlobalNorm]: globalNorm,
   [training.AdamWStep]: adamWStep,
+  [training.PackTensors]: packTensors,
   [training.UnpackTensors]: unpackTensors,
   [transformer.RMSNorm]: rmsNorm,
   [transformer.AddRMSNorm]: addRMSNorm,
@@ -57,15 +60,16 @@ const PORTABLE: Record<string, Implementation> = {
   [transformer.CausalAttentionGrad]: causalAttentionGrad,
 };
 
+/** The portable kernel of that name. */
+export function portableKernel(kernelName: string): tf.KernelFunc {
+  const implementation = PORTABLE[kernelName]!;
+  return ({inputs, attrs}) => tf.tidy(() => implementation(inputs as never, attrs as never));
+}
+
 /** Registers the portable kernels that `backendName` has none of its own for. */
 export function registerPortableKernels(backendName: string): void {
-  for (const [kernelName, implementation] of Object.entries(PORTABLE)) {
+  for (const kernelName of Object.keys(PORTABLE)) {
     if (tf.getKernel(kernelName, backendName) != null) continue;
-    const config: tf.KernelConfig = {
-      kernelName,
-      backendName,
-      kernelFunc: ({inputs, attrs}) => tf.tidy(() => implementation(inputs as never, attrs as never)),
-    };
-    tf.registerKernel(config);
+    tf.registerKernel({kernelName, backendName, kernelFunc: portableKernel(kernelName)});
   }
 }

@@ -18,7 +18,7 @@ export interface WebGPUBackend extends KernelBackend {
   supportTimestampQuery: boolean;
   querySet: GPUQuerySet | null;
   querySetCount: number;
-  makeTensorInfo(shape: number[], dtype: 'float32' | 'int32'): TensorInfo;
+  makeTensorInfo(shape: number[], dtype: 'float32' | 'int32', values?: Float32Array): TensorInfo;
   uploadToGPU(dataId: object): void;
   ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;

@@ -1,8 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
 import {portableKernel} from '../portable/register.ts';
+import * as training from '../training_kernel_names.ts';
+import {adamWStep} from './adamw_step.ts';
 import type {WebGPUBackend} from './backend.ts';
 import {columnScores, packColumns, selectColumns} from './columns.ts';
+import {countLabels, crossEntropy, crossEntropyGrad} from './cross_entropy.ts';
+import {embeddingGrad, embeddingLookup} from './embedding.ts';
+import {globalNorm} from './global_norm.ts';
+import {packTensors, unpackTensors} from './pack_tensors.ts';
 import {
   activationGrad,
   approxActivationGrad,
@@ -10,6 +16,8 @@ import {
   lowRankMatMul,
   sampledActivationGrad,
 } from './products.ts';
+import {deviceRandomUniform} from './random_uniform.ts';
+import {sampleRows} from './sample_rows.ts';
 
 type Implementation = (
   backend: WebGPUBackend,
@@ -26,6 +34,17 @@ const KERNELS: Record<string, Implementation> = {
   [names.SampledActivationGrad]: sampledActivationGrad,
   [names.ColumnScores]: columnScores,
   [names.SelectColumns]: selectColumns,
+  [names.SampleRows]: sampleRows,
+  [names.DeviceRandomUniform]: deviceRandomUniform,
+  [training.CountLabels]: countLabels,
+  [training.CrossEntropy]: crossEntropy,
+  [training.CrossEntropyGrad]: crossEntropyGrad,
+  [training.EmbeddingLookup]: embeddingLookup,
+  [training.EmbeddingGrad]: embeddingGrad,
+  [training.GlobalNorm]: globalNorm,
+  [training.AdamWStep]: adamWStep,
+  [training.PackTensors]: packTensors,
+  [training.UnpackTensors]: unpackTensors,
 };
 
 /** Whether backend 'webgpu' uses our shaders; by default where the adapter is a real one. */
@@ -35,6 +54,13 @@ const FLAG = 'CELORA_WEBGPU_SHADERS';
  * On a software adapter, which compiles a shader of ours in seconds and gains nothing from tiles, stock programs serve.
  */
 const isSoftware = ({adapterInfo}: WebGPUBackend) => /swiftshader|llvmpipe/i.test(adapterInfo.architecture);
+
+/** Whether our kernels on backend 'webgpu' are shaders at the moment. */
+export const usesShaders = (): boolean => tf.env().getBool(FLAG);
+
+/** No shader can be given a buffer without a number. */
+const hasEmpty = (inputs: tf.NamedTensorInfoMap) =>
+  Object.values(inputs).some((input) => input!.shape.includes(0));
 
 /** Registers our WebGPU kernels, once. */
 export function registerWebGPUKernels(): void {
@@ -46,7 +72,7 @@ export function registerWebGPUKernels(): void {
       kernelName,
       backendName: 'webgpu',
       kernelFunc: (args) =>
-        tf.env().getBool(FLAG)
+        usesShaders() && !hasEmpty(args.inputs)
           ? implementation(args.backend as WebGPUBackend, args.inputs as never, args.attrs as never)
           : portable(args),
     });

@@ -1,5 +1,28 @@
 // Generated from kernels/webgpu/*.wgsl by kernels/webgpu/generate.mjs.
 
+export const adamw_step = `// A step of AdamW on numbers, or vec4s, i; u.decayed counts numbers.
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64u;
+  if (i >= u.size) { return; }
+//#if SCALED
+  let g = scale[0] * grads[i];
+//#else
+  let g = grads[i];
+//#end
+  let mean = m[i] + u.share1 * (g - m[i]);
+  let square = u.beta2 * v[i] + u.share2 * (g * g);
+//#if VEC4
+  let kept = select(vec4f(1), vec4f(u.kept), 4u * i + vec4u(0, 1, 2, 3) < vec4u(u.decayed));
+//#else
+  let kept = select(1.0, u.kept, i < u.decayed);
+//#end
+  newParams[i] = kept * params[i] - u.rate * (mean / (u.rootFactor * sqrt(square) + u.epsilon));
+  newM[i] = mean;
+  newV[i] = square;
+}
+`;
+
 export const column_squares = `// parts[part, j] = Σ over the rows i of the part of dy[i, j]²: 64 columns and 4 rows at a time for a workgroup.
 var<workgroup> sums: array<f32, 256>;
 
@@ -19,6 +42,140 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) id: v
   if (id.y == 0u && j < u.n) {
     parts[group.y * u.n + j] = sums[id.x] + sums[64u + id.x] + sums[128u + id.x] + sums[192u + id.x];
   }
+}
+`;
+
+export const count_labels = `// counted = labels, −1 for those that do not count; scale = 1 / max(1, labels that count). One workgroup.
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  var count = 0.0;
+  for (var i = thread; i < u.size; i += 256u) {
+    let label = labels[i];
+    let counts = label >= 0 && label < i32(u.classes) && label != bitcast<i32>(u.ignored);
+    counted[i] = select(-1, label, counts);
+    count += select(0.0, 1.0, counts);
+  }
+  let total = sumOfGroup(count, thread);
+  if (thread == 0u) { scale[0] = 1.0 / max(1.0, total); }
+}
+`;
+
+export const cross_entropy = `// top = the largest of each row of logits, total = Σ exp(logits − top), losses = log total + top − logit of the label, 0 for
+// a label of −1. A workgroup a row, which it reads once: each thread scales what it has summed whenever its largest grows.
+const LOWEST = -0x1.fffffep127f;
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = group.x + group.y * groups.x;
+  if (row >= u.rows) { return; }
+  let start = row * u.width;
+  var largest = LOWEST;
+  var sum = 0.0;
+  for (var i = thread; i < u.width; i += 256u) {
+    let x = logits[start + i];
+//#if VEC4
+    let larger = max(max(largest, max(x.x, x.y)), max(x.z, x.w));
+    sum = sum * exp(largest - larger) + dot(exp(x - larger), vec4f(1));
+//#else
+    let larger = max(largest, x);
+    sum = sum * exp(largest - larger) + exp(x - larger);
+//#end
+    largest = larger;
+  }
+  let ofRow = maxOfGroup(largest, thread);
+  let powers = sumOfGroup(sum * exp(largest - ofRow), thread);
+  if (thread > 0u) { return; }
+  top[row] = ofRow;
+  total[row] = powers;
+  let label = u32(max(0, labels[row]));
+//#if VEC4
+  let chosen = logits[start + label / 4u][label % 4u];
+//#else
+  let chosen = logits[start + label];
+//#end
+  // top − chosen first: large logits then lose no digits
+  losses[row] = select(ofRow - chosen + log(powers), 0.0, labels[row] < 0);
+}
+`;
+
+export const cross_entropy_grad = `// gradient = scale · (exp(logits − top) / total − 1 at the label), a row of 0 for a label of −1. A workgroup a row.
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = group.x + group.y * groups.x;
+  if (row >= u.rows) { return; }
+  let start = row * u.width;
+  let counts = labels[row] >= 0;
+  let label = u32(max(0, labels[row]));
+  let largest = top[row];
+  let factor = scale[0] / total[row];
+  for (var i = thread; i < u.width; i += 256u) {
+    var slope = factor * exp(logits[start + i] - largest);
+//#if VEC4
+    if (i == label / 4u) { slope[label % 4u] -= scale[0]; }
+    gradient[start + i] = select(vec4f(0), slope, counts);
+//#else
+    if (i == label) { slope -= scale[0]; }
+    gradient[start + i] = select(0.0, slope, counts);
+//#end
+  }
+}
+`;
+
+export const embedding_grad = `// dTable[id] = Σ of the rows of dy whose id it is, in their order. A workgroup for each id and 256 columns, or vec4s of them:
+// its threads look for the id together, and then each sums a column.
+var<workgroup> found: array<atomic<u32>, 8>;
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let id = group.x + group.y * groups.x;
+  if (id >= u.classes) { return; }
+  let column = group.z * 256u + thread;
+//#if VEC4
+  var sum = vec4f(0);
+//#else
+  var sum = 0.0;
+//#end
+  for (var first = 0u; first < u.rows; first += 256u) {
+    if (thread < 8u) { atomicStore(&found[thread], 0u); }
+    workgroupBarrier();
+    if (first + thread < u.rows && ids[first + thread] == id) {
+      atomicOr(&found[thread / 32u], 1u << (thread % 32u));
+    }
+    workgroupBarrier();
+    for (var word = 0u; word < 8u && column < u.width; word++) {
+      for (var bits = atomicLoad(&found[word]); bits != 0u; bits &= bits - 1u) {
+        sum += dy[(first + word * 32u + countTrailingZeros(bits)) * u.width + column];
+      }
+    }
+    workgroupBarrier();
+  }
+  if (column < u.width) { dTable[id * u.width + column] = sum; }
+}
+`;
+
+export const embedding_lookup = `// rows[i] = table[ids[i]], a workgroup each.
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = group.x + group.y * groups.x;
+  if (row >= u.rows) { return; }
+  let start = ids[row] * u.width;
+  for (var j = thread; j < u.width; j += 64u) { rows[row * u.width + j] = table[start + j]; }
 }
 `;
 
@@ -353,6 +510,20 @@ fn put(moved: ptr<function, Moved>, thread: u32) {
 }
 `;
 
+export const global_norm = `// norm = √Σ squares, scale = 1 if norm ≤ maxNorm, else maxNorm / norm. One workgroup.
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  var sum = 0.0;
+  for (var i = thread; i < u.size; i += 256u) { sum += squares[i]; }
+  let all = sqrt(sumOfGroup(sum, thread));
+  if (thread == 0u) {
+    norm[0] = all;
+    // not min(1, maxNorm / norm), which may be 1 for NaN
+    scale[0] = select(u.maxNorm / all, 1.0, all <= u.maxNorm);
+  }
+}
+`;
+
 export const matrix = `// How a kernel reads the matrix NAME: four neighbours of a row. The matrix is a buffer of vec4s if VEC4, where a row is a
 // whole number of them, and of single numbers otherwise.
 
@@ -396,6 +567,184 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
 //#end
   packed[i * u.k + x] = value;
+}
+`;
+
+export const random_uniform = `// The numbers 0 … size − 1 of one block of keys, from \`start\` on; see counter_hash.ts. With MASK what they decide: \`kept\` for
+// those below \`keep\`, 0 for the others.
+
+// A round of the network on (left, right).
+fn turn(halves: vec2u, key: u32) -> vec2u {
+  let difference = halves.y - key;
+  return vec2u(halves.y, (halves.x + ((difference * difference) >> 5u)) & 4095u);
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 256u;
+  if (i >= u.size) { return; }
+  var halves = vec2u(i >> 12u, i & 4095u);
+  halves = turn(halves, u.key0);
+  halves = turn(halves, u.key1);
+  halves = turn(halves, u.key2);
+  halves = turn(halves, u.key3);
+  halves = turn(halves, u.key4);
+  let number = f32(halves.y * 4096u + halves.x) * 0x1p-24f;
+//#if MASK
+  values[u.start + i] = select(0.0, u.kept, number < u.keep);
+//#else
+  values[u.start + i] = number;
+//#end
+}
+`;
+
+export const reduce_group = `// Sum and maximum over the 256 threads of a workgroup, for each of them; to be called by all.
+var<workgroup> reduced: array<f32, 256>;
+
+fn sumOfGroup(value: f32, thread: u32) -> f32 {
+  reduced[thread] = value;
+  workgroupBarrier();
+  for (var half = 128u; half > 0u; half /= 2u) {
+    if (thread < half) { reduced[thread] += reduced[thread + half]; }
+    workgroupBarrier();
+  }
+  let sum = reduced[0];
+  workgroupBarrier();
+  return sum;
+}
+
+fn maxOfGroup(value: f32, thread: u32) -> f32 {
+  reduced[thread] = value;
+  workgroupBarrier();
+  for (var half = 128u; half > 0u; half /= 2u) {
+    if (thread < half) { reduced[thread] = max(reduced[thread], reduced[thread + half]); }
+    workgroupBarrier();
+  }
+  let top = reduced[0];
+  workgroupBarrier();
+  return top;
+}
+`;
+
+export const row_squares = `// squares[row] = Σ of the squares of the numbers of the row, x being \`size\` numbers in rows of \`width\`, the last one maybe
+// shorter; √ of it with ROOT. A workgroup a row.
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = group.x + group.y * groups.x;
+  if (row >= u.rows) { return; }
+  let end = min(u.size, (row + 1u) * u.width);
+  var sum = 0.0;
+  for (var i = row * u.width + thread; i < end; i += 256u) {
+//#if VEC4
+    sum += dot(x[i], x[i]);
+//#else
+    sum += x[i] * x[i];
+//#end
+  }
+  let all = sumOfGroup(sum, thread);
+//#if ROOT
+  if (thread == 0u) { squares[row] = sqrt(all); }
+//#else
+  if (thread == 0u) { squares[row] = all; }
+//#end
+}
+`;
+
+export const sample_rows = `// Draws \`rows\` of \`size\` rows with probabilities p = min(1, c · norm), Σp = rows: see portable/sample_rows.ts. One workgroup.
+//
+// p is never stored. c is raised in four rounds until what is not capped makes up for what is; a row that is capped stays so.
+// A thread then has a run of neighbours: their cumulative sum is that of the runs before plus that of its own so far, the same
+// number for the last row of a run as for the start of the next, so that no point falls between two rows or into both.
+
+const TINY = 1e-30;
+const MOST = 1e30;
+
+// the sum of p, and the number of rows drawn, before each run
+var<workgroup> sums: array<f32, 257>;
+var<workgroup> counts: array<u32, 257>;
+
+fn isNaN(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
+fn probability(i: u32, c: f32) -> f32 {
+  let p = c * norms[i];
+  return select(p, 1.0, p >= 1.0);
+}
+
+// Whether a point offset + j lies between the cumulative sums before and after a row.
+fn isDrawn(before: f32, after: f32) -> bool { return ceil(after - u.offset) > ceil(before - u.offset); }
+
+@compute @workgroup_size(256)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  var sum = 0.0;
+  for (var i = thread; i < u.size; i += 256u) { sum += norms[i]; }
+  var c = f32(u.rows) / (sumOfGroup(sum, thread) + TINY);
+  for (var round = 0u; round < 4u; round++) {
+    var free = 0.0;
+    var ofFree = 0.0;
+    for (var i = thread; i < u.size; i += 256u) {
+      let p = probability(i, c);
+      if (p < 1.0 || isNaN(p)) {
+        free += 1.0;
+        ofFree += p;
+      }
+    }
+    let left = sumOfGroup(free, thread) + f32(u.rows) - f32(u.size);
+    let factor = left / (sumOfGroup(ofFree, thread) + TINY);
+    // not max(1, factor), which may be 1 for NaN; and c · 0 is to be 0
+    if (isNaN(factor) || factor > 1.0) { c *= factor; }
+    if (c > MOST) { c = MOST; }
+  }
+
+  let run = (u.size + 255u) / 256u;
+  let start = min(thread * run, u.size);
+  let end = min(start + run, u.size);
+  var own = 0.0;
+  for (var i = start; i < end; i++) { own += probability(i, c); }
+  sums[thread + 1u] = own;
+  workgroupBarrier();
+  if (thread == 0u) {
+    sums[0] = 0.0;
+    for (var t = 1u; t <= 256u; t++) { sums[t] += sums[t - 1u]; }
+  }
+  workgroupBarrier();
+  var count = 0u;
+  var before = sums[thread];
+  own = 0.0;
+  for (var i = start; i < end; i++) {
+    own += probability(i, c);
+    let after = sums[thread] + own;
+    count += select(0u, 1u, isDrawn(before, after));
+    before = after;
+  }
+  counts[thread + 1u] = count;
+  workgroupBarrier();
+  if (thread == 0u) {
+    counts[0] = 0u;
+    for (var t = 1u; t <= 256u; t++) { counts[t] += counts[t - 1u]; }
+  }
+  workgroupBarrier();
+
+  // the drawn rows, and in places left empty the first ones not drawn, with weight 0
+  var to = counts[thread];
+  before = sums[thread];
+  own = 0.0;
+  for (var i = start; i < end; i++) {
+    let p = probability(i, c);
+    own += p;
+    let after = sums[thread] + own;
+    let drawn = isDrawn(before, after);
+    before = after;
+    let place = select(counts[256] + i - to, to, drawn);
+    to += select(0u, 1u, drawn);
+    if (place < u.rows) {
+      indices[place] = i32(i);
+      weights[place] = select(select(0.0, p, isNaN(p)), 1.0 / p, drawn);
+    }
+  }
 }
 `;
 

@@ -1,5 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {UnpackTensorsAttrs, UnpackTensorsInputs} from '../training_kernel_names.ts';
+import type {PackTensorsInputs, UnpackTensorsAttrs, UnpackTensorsInputs} from '../training_kernel_names.ts';
+
+export function packTensors(tensors: PackTensorsInputs): tf.Tensor {
+  return tf.concat(tensors.map((tensor) => tf.reshape(tensor, [-1])));
+}
 
 const sizeOf = (shape: number[]): number => shape.reduce((size, n) => size * n, 1);
 
