@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
+import {isFloat, type TensorEntry} from '../../src/files/safetensors.ts';
 import {type LlamaConfig, parseConfig} from './config.ts';
 import {ModelError, type ModelFiles, readJson} from './files.ts';
 import {buildLlama} from './model.ts';
-import {isFloat, readCheckpoint, readTensor, type TensorEntry} from './safetensors.ts';
+import {readCheckpoint, readTensor} from './safetensors.ts';
 import {type LlamaTokenizer, loadTokenizer} from './tokenizer.ts';
 
 export interface LoadedLlama {

@@ -1,7 +1,7 @@
 import {access, constants, mkdir, rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {writeSafetensors} from '../llama/safetensors.ts';
+import {writeSafetensors} from '../../src/files/safetensors.ts';
 import {lossChart} from './chart.ts';
 import {type Comparison, verdict} from './compare.ts';
 import type {Options} from './options.ts';

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {parseConfig} from '../../../demos/llama/config.ts';
 import {type JsonObject, ModelError, type ModelFiles} from '../../../demos/llama/files.ts';
-import {writeSafetensors} from '../../../demos/llama/safetensors.ts';
+import {writeSafetensors} from '../../../src/files/safetensors.ts';
 import type {Backend} from '../../backends.ts';
 import '../../backends.ts'; // makes the backends available
 

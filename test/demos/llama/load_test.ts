@@ -5,8 +5,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import type {JsonObject, ModelFiles} from '../../../demos/llama/files.ts';
 import {loadLlama} from '../../../demos/llama/load.ts';
-import {writeSafetensors} from '../../../demos/llama/safetensors.ts';
 import {modelFolder} from '../../../demos/node/model_folder.ts';
+import {writeSafetensors} from '../../../src/files/safetensors.ts';
 import {
   expectModelError,
   onBackend,

@@ -1,6 +1,6 @@
 import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {expect} from 'chai';
-import {writeSafetensors} from '../../../demos/llama/safetensors.ts';
+import {writeSafetensors} from '../../../src/files/safetensors.ts';
 import {randomTensors, tinyConfig} from '../llama/fixtures.ts';
 import {demo, type Flags, temporaryFolder, textOf, writeLlama} from './demo.ts';
 

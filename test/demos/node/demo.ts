@@ -3,9 +3,10 @@ import {mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import type {JsonObject} from '../../../demos/llama/files.ts';
-import {readCheckpoint, readTensor, writeSafetensors} from '../../../demos/llama/safetensors.ts';
+import {readCheckpoint, readTensor} from '../../../demos/llama/safetensors.ts';
 import type {Comparison} from '../../../demos/node/compare.ts';
 import type {RunInfo} from '../../../demos/node/output.ts';
+import {writeSafetensors} from '../../../src/files/safetensors.ts';
 import {memoryFiles, randomTensors, type Tensors, tinyConfig, tinyTokenizer} from '../llama/fixtures.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
