@@ -6,6 +6,7 @@ import {installGradientFixes} from '../gradients/fixes/install.ts';
 import {deviceDropout} from '../ops/dropout.ts';
 import {loraMatMul} from '../ops/lora_mat_mul.ts';
 import {seedFor, seedStream} from '../random.ts';
+import {AdapterSet, freshAdapter} from './adapter.ts';
 import {
   type CELoRADenseArgs,
   type DenseSettings,
@@ -32,15 +33,16 @@ export class CELoRADense extends tfl.layers.Layer {
   /** @nocollapse */
   static className = 'CELoRADense';
   readonly units: number;
-  readonly config: CELoRAConfig;
+  /** The options in force: those of the active adapter among them, rank 0 where there is none. */
+  config: Readonly<CELoRAConfig>;
   readonly trainBase: boolean;
   /** Whether the adapter takes part in the forward pass. Not saved. */
   adapterEnabled = true;
   private readonly settings: DenseSettings;
   private kernel: tfl.LayerVariable | undefined;
   private bias: tfl.LayerVariable | undefined;
-  private loraA: tfl.LayerVariable | undefined;
-  private loraB: tfl.LayerVariable | undefined;
+  /** The layer's adapters; the active one takes part in the forward pass, and is the one that trains and is saved. */
+  readonly adapters = new AdapterSet(() => this.listWeights());
   /** dx of this layer's product, with its derived state and counters. */
   readonly gradient: ActivationGradient;
   private readonly dropoutSeed: () => number;
@@ -74,10 +76,11 @@ export class CELoRADense extends tfl.layers.Layer {
       throw new Error(`CELoRADense ${this.name}: the last dimension of the input must be known, but is null`);
     }
     if (this.kernel === undefined) {
-      this.addAdapter('lora_', inputs);
+      this.checkRank(inputs);
       this.kernel = this.addBase('kernel', [inputs, this.units]);
       if (this.settings.useBias) this.bias = this.addBase('bias', [this.units]);
       if (!this.trainBase) this.randomKernel = this.kernel.read().dataId;
+      this.addAdapter('lora_', inputs);
     }
     this.finishBuild(inputs);
   }
@@ -90,13 +93,11 @@ export class CELoRADense extends tfl.layers.Layer {
   adopt(kernel: tfl.LayerVariable, bias?: tfl.LayerVariable): void {
     if (this.built) throw new Error(`CELoRADense ${this.name}: adopt works on a layer that is not built yet`);
     const inputs = kernel.shape[0]!;
-    this.addAdapter(`${kernel.originalName.replace(/[^/]*$/, '')}lora_`, inputs);
-    const base = bias ? [kernel, bias] : [kernel];
-    for (const variable of base) variable.trainable = this.trainBase;
-    if (this.trainBase) this.trainableWeights = [...this.trainableWeights, ...base];
-    else this.nonTrainableWeights = base;
+    this.checkRank(inputs);
     this.kernel = kernel;
     this.bias = bias;
+    for (const variable of this.base()) variable.trainable = this.trainBase;
+    this.addAdapter(this.adapterPrefix, inputs);
     this.finishBuild(inputs);
   }
 
@@ -113,25 +114,41 @@ export class CELoRADense extends tfl.layers.Layer {
     );
   }
 
-  private addAdapter(prefix: string, inputs: number): void {
+  private checkRank(inputs: number): void {
     const most = Math.min(inputs, this.units);
-    if (this.config.rank === DEFAULT_CONFIG.rank) this.config.rank = Math.min(DEFAULT_CONFIG.rank, most);
-    const {rank, seed} = this.config;
-    if (rank > most) {
+    const {rank} = this.config;
+    if (rank === DEFAULT_CONFIG.rank) this.config = {...this.config, rank: Math.min(rank, most)};
+    else if (rank > most) {
       throw new Error(
         `CELoRADense ${this.name}: rank must be at most min(in, units) = ${most}, but is ${rank}`,
       );
     }
-    if (rank === 0) return;
-    const bound = 1 / Math.sqrt(inputs);
-    const uniform = tfl.initializers.randomUniform({
-      minval: -bound,
-      maxval: bound,
-      seed: seedFor(`${this.name}/lora_a`, seed) + 1, // tfjs takes 0 for "no seed"
-    });
-    const zeros = tfl.initializers.zeros();
-    this.loraA = this.addWeight(`${prefix}a`, [inputs, rank], undefined, uniform);
-    this.loraB = this.addWeight(`${prefix}b`, [rank, this.units], undefined, zeros);
+  }
+
+  private addAdapter(prefix: string, inputs: number): void {
+    const {adapters, config, name, units} = this;
+    const seed = seedFor(`${name}/lora_a`, config.seed);
+    const adapter = config.rank > 0 ? freshAdapter(prefix, config, [inputs, units], seed) : undefined;
+    adapters.set(adapters.activeName, adapter);
+  }
+
+  /** What the names of an adapter's variables begin with: those of the kernel and it differ in their ends. */
+  get adapterPrefix(): string {
+    return `${this.baseVariables().kernel.originalName.replace(/[^/]*$/, '')}lora_`;
+  }
+
+  private base(): tfl.LayerVariable[] {
+    return [this.kernel, this.bias].filter((variable) => variable !== undefined);
+  }
+
+  /** Sets what depends on which adapter is active. */
+  private listWeights(): void {
+    const {active} = this.adapters;
+    const adapter = active ? [active.loraA, active.loraB] : [];
+    for (const variable of adapter) variable.trainable = this.trainable;
+    this.trainableWeights = this.trainBase ? [...adapter, ...this.base()] : adapter;
+    this.nonTrainableWeights = this.trainBase ? [] : this.base();
+    this.config = {...this.config, ...(active?.config ?? {rank: 0})};
   }
 
   private finishBuild(inputs: number): void {
@@ -155,8 +172,8 @@ export class CELoRADense extends tfl.layers.Layer {
       const bias = this.bias?.read();
       const adapted = this.adapterEnabled && !this.isMerged;
       if (training) this.warnOfTraining(adapted);
-      const loraA = adapted ? this.loraA?.read() : undefined;
-      const loraB = adapted ? this.loraB?.read() : undefined;
+      const adapter = adapted ? this.adapters.active : undefined;
+      const [loraA, loraB] = [adapter?.loraA.read(), adapter?.loraB.read()];
       const scale = adapterScale(this.config);
       const {gradient, settings} = this;
       if (training && loraA && loraB && this.config.loraDropout > 0) {
@@ -179,7 +196,7 @@ export class CELoRADense extends tfl.layers.Layer {
       warn(`on a random, frozen kernel: ${cure}`);
     }
     this.randomKernel = undefined;
-    const idle = !adapted && this.loraA !== undefined;
+    const idle = !adapted && this.adapters.active !== undefined;
     if (idle && !this.idle) warn(`without its adapter, which is ${this.isMerged ? 'merged' : 'off'}`);
     this.idle = idle;
   }
@@ -193,8 +210,8 @@ export class CELoRADense extends tfl.layers.Layer {
    * Dense has, kernel and bias alone.
    */
   override setWeights(weights: tf.Tensor[]): void {
-    const base = [this.kernel, this.bias].filter((variable) => variable !== undefined);
-    if (this.loraA === undefined || weights.length !== base.length) {
+    const base = this.base();
+    if (this.adapters.active === undefined || weights.length !== base.length) {
       super.setWeights(weights);
       return;
     }
@@ -204,9 +221,10 @@ export class CELoRADense extends tfl.layers.Layer {
 
   /** What the adapter adds to the kernel, s·AB [in, units]; zeros without adapter. The caller disposes it. */
   deltaWeight(): tf.Tensor2D {
-    if (!this.loraA || !this.loraB) return tf.zeros([this.inputs, this.units]);
-    const [a, b] = [this.loraA.read(), this.loraB.read()];
-    return tf.tidy(() => tf.mul(tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D), adapterScale(this.config)));
+    const adapter = this.adapters.active;
+    if (!adapter) return tf.zeros([this.inputs, this.units]);
+    const [a, b] = [adapter.loraA.read() as tf.Tensor2D, adapter.loraB.read() as tf.Tensor2D];
+    return tf.tidy(() => tf.mul(tf.matMul(a, b), adapterScale(this.config)));
   }
 
   /** Whether the kernel contains the adapter now. */
@@ -264,14 +282,14 @@ export class CELoRADense extends tfl.layers.Layer {
     return this.baseVariables().kernel.shape[0]!;
   }
 
-  /** Frees the adapter alone, when a stock Dense takes over kernel and bias. */
+  /** Frees the active adapter alone, when a stock Dense takes over kernel and bias. */
   discardAdapter(): void {
-    this.loraA?.dispose();
-    this.loraB?.dispose();
+    this.adapters.active?.dispose();
   }
 
-  /** Frees what is derived from the weights, and leaves the weights. */
+  /** Frees what is no weight of the layer: what is derived from the weights, and the adapters that are not active. */
   release(): void {
+    this.adapters.disposeInactive();
     Reflect.deleteProperty(this.kernel ?? {}, 'dispose');
     this.gradient.dispose();
     this.fixes?.dispose();
