@@ -6,6 +6,7 @@ export {installGradientFixes} from './gradients/fixes/install.ts';
 export type {Installation} from './gradients/shared_install.ts';
 export type {FusedActivation} from './kernels/kernel_names.ts';
 export type {GateActivation, RotaryPairing} from './kernels/transformer_kernel_names.ts';
+export {installEncodingCache} from './kernels/webgpu/encoding_cache.ts';
 export {installFastMatMul} from './kernels/webgpu/fast_mat_mul.ts';
 export {CausalAttention, type CausalAttentionArgs} from './layers/causal_attention.ts';
 export {CELoRADense, type CELoRADenseArgs, celoraDense} from './layers/celora_dense.ts';

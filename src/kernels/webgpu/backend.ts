@@ -2,7 +2,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 
 /**
  * What we use of tfjs's WebGPUBackend, private parts included: they are those of tfjs-backend-webgpu 4.22, and all that
- * reads or writes them is dispatch.ts.
+ * reads or writes them is dispatch.ts and encoding_cache.ts.
  */
 export interface WebGPUBackend extends KernelBackend {
   device: GPUDevice;
@@ -24,4 +24,5 @@ export interface WebGPUBackend extends KernelBackend {
   endComputePassEncoder(): void;
   submitQueue(): void;
   getQueryTime(): Promise<number>;
+  makeUniforms(fields: object[]): {offset: number; size: number; buffer: GPUBuffer};
 }

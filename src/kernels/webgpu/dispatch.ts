@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {WebGPUBackend} from './backend.ts';
+import {identities, keepAtMost} from './kept.ts';
 import {type Specialization, specialize} from './shader.ts';
 
 /** A buffer that a shader sees, by the name it has there. */
@@ -27,19 +28,9 @@ export interface Dispatch {
   workgroups: readonly [number, number, number];
 }
 
-/** Bind groups and uniform buffers kept for reuse: a training step repeats the same few hundred. */
-const KEPT = 4096;
-
 interface Pipeline {
   pipeline: GPUComputePipeline;
   layout: GPUBindGroupLayout;
-  id: number;
-}
-
-function keep<T>(kept: Map<string, T>, key: string, value: T): T {
-  if (kept.size >= KEPT) kept.clear();
-  kept.set(key, value);
-  return value;
 }
 
 /** A buffer that tfjs takes back, and gives to others, once the commands are submitted. */
@@ -52,10 +43,9 @@ function lendUniform(backend: WebGPUBackend, {size, usage}: GPUBufferDescriptor)
 /** What is kept for a device: to make a pipeline, a bind group or a uniform buffer costs more than to look it up. */
 class DeviceCache {
   private readonly pipelines = new Map<string, Pipeline>();
-  private readonly uniforms = new Map<string, GPUBuffer>();
-  private readonly groups = new Map<string, GPUBindGroup>();
-  private readonly ids = new WeakMap<GPUBuffer, number>();
-  private nextId = 0;
+  private readonly uniforms = keepAtMost<GPUBuffer>();
+  private readonly groups = keepAtMost<GPUBindGroup>();
+  private readonly idOf = identities();
 
   constructor(private readonly device: GPUDevice) {}
 
@@ -82,42 +72,30 @@ class DeviceCache {
       layout: 'auto',
       compute: {module: this.device.createShaderModule({label, code}), entryPoint: 'main'},
     });
-    const made = {pipeline, layout: pipeline.getBindGroupLayout(0), id: this.nextId++};
+    const made = {pipeline, layout: pipeline.getBindGroupLayout(0)};
     this.pipelines.set(key, made);
     return made;
   }
 
   uniform(backend: WebGPUBackend, {uniforms, floats = {}, passing = false}: Dispatch): GPUBuffer {
     const [integers, reals] = [Object.values(uniforms), Object.values(floats)];
-    const key = `${integers};${reals}`;
-    const known = passing ? undefined : this.uniforms.get(key);
-    if (known !== undefined) return known;
-    const words = new Uint32Array(Math.ceil((integers.length + reals.length) / 4) * 4);
-    words.set(integers);
-    new Float32Array(words.buffer).set(reals, integers.length);
-    const descriptor = {size: words.byteLength, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST};
-    const buffer = passing
-      ? lendUniform(backend, descriptor)
-      : keep(this.uniforms, key, this.device.createBuffer(descriptor));
-    this.device.queue.writeBuffer(buffer, 0, words);
-    return buffer;
+    const make = () => {
+      const words = new Uint32Array(Math.ceil((integers.length + reals.length) / 4) * 4);
+      words.set(integers);
+      new Float32Array(words.buffer).set(reals, integers.length);
+      const descriptor = {size: words.byteLength, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST};
+      const buffer = passing ? lendUniform(backend, descriptor) : this.device.createBuffer(descriptor);
+      this.device.queue.writeBuffer(buffer, 0, words);
+      return buffer;
+    };
+    return passing ? make() : this.uniforms(`${integers};${reals}`, make);
   }
 
-  private id(buffer: GPUBuffer): number {
-    let id = this.ids.get(buffer);
-    if (id === undefined) {
-      id = this.nextId++;
-      this.ids.set(buffer, id);
-    }
-    return id;
-  }
-
-  group(pipeline: Pipeline, buffers: GPUBuffer[]): GPUBindGroup {
-    const key = `${pipeline.id},${buffers.map((buffer) => this.id(buffer))}`;
-    const known = this.groups.get(key);
-    if (known !== undefined) return known;
-    const entries = buffers.map((buffer, binding) => ({binding, resource: {buffer}}));
-    return keep(this.groups, key, this.device.createBindGroup({layout: pipeline.layout, entries}));
+  group({pipeline, layout}: Pipeline, buffers: GPUBuffer[]): GPUBindGroup {
+    return this.groups(`${[pipeline, ...buffers].map(this.idOf)}`, () => {
+      const entries = buffers.map((buffer, binding) => ({binding, resource: {buffer}}));
+      return this.device.createBindGroup({layout, entries});
+    });
   }
 }
 
