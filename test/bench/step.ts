@@ -4,7 +4,7 @@ import {nextTokenLoss} from '../../demos/llama/loss.ts';
 import {buildLlama} from '../../demos/llama/model.ts';
 import {AdamW, applyCELoRA, installEarlyFreeing, installGradientFixes} from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
-import {smallRandom, stockLlama, type Trainee} from './stock_llama.ts';
+import {type Projection, smallRandom, stockLlama, type Trainee} from './stock_llama.ts';
 import {type Suite, sideBySide} from './suite.ts';
 import {type Watched, watch} from './watch.ts';
 
@@ -21,6 +21,9 @@ interface Candidate {
   /** What is installed while it runs; each is disposed after. */
   install: () => {dispose: () => void}[];
 }
+
+/** What of this package a stock model is measured with. */
+type Improvement = 'fixes' | 'freeing' | 'checkpoints';
 
 interface Size {
   config: LlamaConfig;
@@ -188,11 +191,15 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
     const {config, batch, t} = size;
     const ids = tf.randomUniform([batch, t], 0, config.vocabSize, 'int32', 1) as tf.Tensor2D;
     const labels = tf.randomUniform([batch, t], 0, config.vocabSize, 'int32', 2) as tf.Tensor2D;
-    const stock = (projection: 'dense' | 'matMul', fixed: boolean): Candidate => ({
-      name: `stock ${projection === 'dense' ? 'tf.layers.dense' : 'tf.matMul'}, LoRA by plain ops, gradients of sum and mean ${fixed ? 'fixed' : 'NOT fixed'}`,
-      make: () => stockLlama(config, projection, RANK, ids, labels),
+    const stock = (projection: Projection, ...improved: Improvement[]): Candidate => ({
+      name: `stock ${projection === 'dense' ? 'tf.layers.dense' : 'tf.matMul'}, ${improved.join(', ') || 'gradients NOT fixed'}`,
+      make: () =>
+        stockLlama(config, projection, RANK, ids, labels, {checkpointed: improved.includes('checkpoints')}),
       optimizer: () => tf.train.adam(1e-4),
-      install: () => (fixed ? [installGradientFixes()] : []),
+      install: () => [
+        ...(improved.includes('fixes') ? [installGradientFixes()] : []),
+        ...(improved.includes('freeing') ? [installEarlyFreeing()] : []),
+      ],
     });
     const exact = multiplyAdds(size, 1, 1);
     const own = (name: string, keep: number, headKeep: number): Candidate & {ceiling: number} => ({
@@ -206,11 +213,13 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
       `\nhidden ${config.hiddenSize}, ffn ${config.intermediateSize}, ${config.numLayers} layers, ${batch} × ${t} tokens`,
     );
     const results = [
-      ...(await measure([stock('dense', false), stock('matMul', false)], rounds)),
+      ...(await measure([stock('dense'), stock('matMul')], rounds)),
       ...(await measure(
         [
-          stock('dense', true),
-          stock('matMul', true),
+          stock('dense', 'fixes'),
+          stock('matMul', 'fixes'),
+          stock('matMul', 'fixes', 'freeing'),
+          stock('matMul', 'fixes', 'freeing', 'checkpoints'),
           own('exact LoRA, this package', 1, 1),
           own('CE-LoRA keep .5, head exact', 0.5, 1),
           own('CE-LoRA keep .25, head exact', 0.25, 1),

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type {LlamaConfig} from '../../demos/llama/config.ts';
 import {rotaryFrequencies} from '../../demos/llama/rotary.ts';
-import {deviceRandomUniform} from '../../src/index.ts';
+import {checkpoint, deviceRandomUniform} from '../../src/index.ts';
 
 /** What a bench trains: a loss on the tape, the variables it is trained by, and how to be rid of it. */
 export interface Trainee {
@@ -24,7 +24,7 @@ export function smallRandom(shape: number[], seed: number): tf.Tensor {
 
 /**
  * A Llama with LoRA of plain tfjs operations, as a user without this package would write it: heads repeated by `tile`,
- * softmax over a masked [t, t], a one-hot cross-entropy. Random weights: it measures time and memory, nothing else.
+ * softmax over a masked [t, t], a one-hot cross-entropy. `checkpointed`: every layer is computed again in backward. Random weights: it measures time and memory, nothing else.
  */
 export function stockLlama(
   config: LlamaConfig,
@@ -32,6 +32,7 @@ export function stockLlama(
   rank: number,
   ids: tf.Tensor2D,
   labels: tf.Tensor2D,
+  {checkpointed = false} = {},
 ): Trainee {
   const {hiddenSize, intermediateSize, numHeads, numKvHeads, headDim, vocabSize} = config;
   const [batch, t] = ids.shape;
@@ -107,13 +108,17 @@ export function stockLlama(
   };
   const loss = () => {
     let x = tf.gather(table, ids) as tf.Tensor;
-    for (const layer of layers) {
-      const forAttention = norm(x);
-      const heard = attended(layer.q(forAttention), layer.k(forAttention), layer.v(forAttention));
-      x = tf.add(x, layer.o(heard));
-      const forMlp = norm(x);
-      const gate = layer.gate(forMlp);
-      x = tf.add(x, layer.down(tf.mul(tf.mul(gate, tf.sigmoid(gate)), layer.up(forMlp))));
+    for (const [i, layer] of layers.entries()) {
+      const block = (x: tf.Tensor) => {
+        const forAttention = norm(x);
+        const heard = attended(layer.q(forAttention), layer.k(forAttention), layer.v(forAttention));
+        const between = tf.add(x, layer.o(heard));
+        const forMlp = norm(between);
+        const gate = layer.gate(forMlp);
+        return tf.add(between, layer.down(tf.mul(tf.mul(gate, tf.sigmoid(gate)), layer.up(forMlp))));
+      };
+      // seven projections with two variables each
+      x = checkpointed ? checkpoint(block, [x], adapters.slice(14 * i, 14 * (i + 1))) : block(x);
     }
     const logits = tf.reshape(head(norm(x)), [batch * t, vocabSize]);
     const wanted = tf.oneHot(tf.reshape(labels, [-1]) as tf.Tensor1D, vocabSize);
