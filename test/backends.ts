@@ -117,12 +117,15 @@ export function describeBackends(title: string, body: (backend: Backend) => void
   for (const backend of BACKENDS) describeBackend(`${title} [${backend}]`, backend, body);
 }
 
-/** The same, but twice on webgpu: with our kernels of stock programs, and with our shaders. */
+/** One suite with our shaders on webgpu. */
+export function describeShaders(title: string, body: (backend: Backend) => void): void {
+  describeBackend(`${title} [webgpu, our shaders]`, 'webgpu', body, true);
+}
+
+/** As `describeBackends`, but twice on webgpu: with our kernels of stock programs, and with our shaders. */
 export function describeWithShaders(title: string, body: (backend: Backend) => void): void {
-  for (const backend of BACKENDS) {
-    describeBackend(`${title} [${backend}]`, backend, body, false);
-    if (backend === 'webgpu') describeBackend(`${title} [webgpu, our shaders]`, backend, body, true);
-  }
+  for (const backend of BACKENDS) describeBackend(`${title} [${backend}]`, backend, body, false);
+  describeShaders(title, body);
 }
 
 /** Whether our kernels on webgpu are shaders; by default, not on SwiftShader. */

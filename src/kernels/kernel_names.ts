@@ -132,3 +132,10 @@ export interface DeviceRandomUniformAttrs {
   /** An integer in [0, 2³²). */
   seed: number;
 }
+
+/** A mask of dropout: 1 / (1 − rate) where DeviceRandomUniform gives less than 1 − rate, 0 elsewhere. No inputs. */
+export const DropoutMask = 'DropoutMask';
+export interface DropoutMaskAttrs extends DeviceRandomUniformAttrs {
+  /** 0 < rate < 1. */
+  rate: number;
+}

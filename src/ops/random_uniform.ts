@@ -12,11 +12,16 @@ import {runKernel} from '../kernels/register.ts';
  * @throws Error for a wrong shape or seed.
  */
 export function deviceRandomUniform<T extends Tensor = Tensor>(shape: number[], seed: number): T {
+  checkDraw('deviceRandomUniform', shape, seed);
+  return runKernel<T>(DeviceRandomUniform, {}, {shape, seed});
+}
+
+/** Checks what random numbers are drawn by. */
+export function checkDraw(op: string, shape: number[], seed: number, shapeName = 'shape'): void {
   if (!Array.isArray(shape) || !shape.every((size) => Number.isInteger(size) && size >= 0)) {
-    throw new Error(`deviceRandomUniform: shape must be an array of integers ≥ 0, but is ${show(shape)}`);
+    throw new Error(`${op}: ${shapeName} must be an array of integers ≥ 0, but is ${show(shape)}`);
   }
   if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    throw new Error(`deviceRandomUniform: seed must be an integer from 0 to 2³² − 1, but is ${show(seed)}`);
+    throw new Error(`${op}: seed must be an integer from 0 to 2³² − 1, but is ${show(seed)}`);
   }
-  return runKernel<T>(DeviceRandomUniform, {}, {shape, seed});
 }

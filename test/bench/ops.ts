@@ -3,10 +3,11 @@ import {selectColumns} from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
 import type {OpEntry, OpSizes} from './op_entry.ts';
 import {type Suite, sideBySide} from './suite.ts';
+import {trainingOps} from './training_ops.ts';
 import {transformerOps} from './transformer_ops.ts';
 
 /** One list of entries a family of kernels. */
-const FAMILIES: readonly ((sizes: OpSizes) => OpEntry[])[] = [transformerOps];
+const FAMILIES: readonly ((sizes: OpSizes) => OpEntry[])[] = [transformerOps, trainingOps];
 
 /** hidden, ffn, heads, heads of k and v, vocabulary, batch, tokens: of TinyLlama. */
 const SHAPES = ['2048,5632,32,4,32000,4,512'];

@@ -55,7 +55,7 @@ describeWithShaders('clipByGlobalNorm', (backend) => {
 
   it('takes one number, and more numbers than a row of its sum', async () => {
     await expectClose(clipByGlobalNorm([tf.scalar(-4)], 1).clipped[0]!, [-1]);
-    for (const size of [4095, 4096, 10_000]) {
+    for (const size of [4095, 4096, 10_000, 2 ** 22 + 4]) {
       const {norm} = clipByGlobalNorm([tf.fill([size], 2)], 1);
       await expectClose(norm, [2 * Math.sqrt(size)], 1e-6);
     }

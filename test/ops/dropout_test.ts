@@ -54,7 +54,7 @@ describeWithShaders('deviceDropout', () => {
     expect(x.isDisposed).to.equal(false);
   });
 
-  it('refuses integers and rates outside of [0, 1) by name', () => {
+  it('refuses integers, rates outside of [0, 1), and wrong seeds and shapes by name', () => {
     expect(() => deviceDropout(tf.ones([2], 'int32'), 0.5, 1)).to.throw(
       'deviceDropout: x must be float32, but is int32 of shape [2]',
     );
@@ -63,5 +63,11 @@ describeWithShaders('deviceDropout', () => {
         `deviceDropout: rate must be a number with 0 ≤ rate < 1, but is ${rate}`,
       );
     }
+    expect(() => deviceDropout(tf.ones([2]), 0.5, -1)).to.throw(
+      'deviceDropout: seed must be an integer from 0 to 2³² − 1, but is -1',
+    );
+    expect(() => deviceDropout(tf.ones([2]), 0.5, 1, [-2])).to.throw(
+      'deviceDropout: maskShape must be an array of integers ≥ 0, but is [-2]',
+    );
   });
 });

@@ -23,6 +23,7 @@ const SIZES = [
   [1, 1, [1]],
   [3, 5, [40]],
   [9, 1, [6, 1]],
+  [5, 1100, [7]],
 ] as const;
 
 describeWithShaders('embeddingLookup', (backend) => {

@@ -4,7 +4,7 @@ import {sampleRows} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
 import {describeWithShaders} from '../backends.ts';
 import {add, at, type Matrix, matrix, randomMatrix, scale, zeros} from '../reference/matrix.ts';
-import {inclusionProbabilities, sampledRows, withZeroRows} from '../reference/rows.ts';
+import {drawnRows, inclusionProbabilities, sampledRows, withZeroRows} from '../reference/rows.ts';
 import {tensorOf} from './tensors.ts';
 
 interface Sample {
@@ -102,6 +102,22 @@ describeWithShaders('sampleRows', (backend) => {
     expect(all.indices).to.deep.equal([0, 1, 2, 3, 4, 5]);
     for (const weight of all.weights) expect(weight).to.be.closeTo(1, 1e-6);
     expect(await sample(spreadRows(1, 4, 6), 1, 0)).to.deep.equal({indices: [0], weights: [1]});
+  });
+
+  it('draws the rows that the points offset + j meet, also among many', async () => {
+    const dy = spreadRows(700, 3, 8);
+    const probabilities = inclusionProbabilities(dy, 200);
+    for (const offset of [0.1, 0.77]) {
+      const {indices, weights} = await sample(dy, 200, offset);
+      expect(new Set(indices).size).to.equal(200);
+      const expected = drawnRows(probabilities, offset, 1e-3);
+      for (const [row, drawn] of expected.entries()) {
+        const n = indices.indexOf(row);
+        if (drawn !== undefined) expect(n >= 0, `row ${row}`).to.equal(drawn);
+        if (drawn) expect(weights[n]).to.be.closeTo(1 / probabilities[row]!, 1e-3 * weights[n]!);
+      }
+      expect(expected.filter((drawn) => drawn === undefined).length).to.be.below(20);
+    }
   });
 
   it('draws the same rows from the same offset', async () => {

@@ -36,3 +36,17 @@ export const sampledDx = (
 /** dy with some rows zeroed. */
 export const withZeroRows = (dy: Matrix, isZero: (row: number) => boolean): Matrix =>
   matrix(dy.rows, dy.columns, (i, j) => (isZero(i) ? 0 : at(dy, i, j)));
+
+/**
+ * Whether systematic sampling draws each row at an offset: a point offset + j lies between the sums of p before and
+ * after it; undefined where one is so near to either sum that rounding decides.
+ */
+export function drawnRows(probabilities: number[], offset: number, margin: number): (boolean | undefined)[] {
+  let after = 0;
+  return probabilities.map((p) => {
+    const before = after;
+    after += p;
+    const isDrawn = (shift: number) => Math.ceil(after - offset + shift) > Math.ceil(before - offset - shift);
+    return isDrawn(margin) === isDrawn(-margin) ? isDrawn(0) : undefined;
+  });
+}

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {AdamW, type AdamWOptions} from '../../src/index.ts';
+import {runKernel} from '../../src/kernels/register.ts';
+import {AdamWStep} from '../../src/kernels/training_kernel_names.ts';
 import {randomStream} from '../../src/random.ts';
 import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {onDevice, workOf} from '../ops/profile.ts';
@@ -64,6 +66,16 @@ describeWithShaders('AdamW', (backend) => {
       optimizer.dispose();
     });
   }
+
+  it('decays as many of the numbers as it is told, wherever they end', async () => {
+    const attrs = {learningRate: 1, beta1: 0.9, beta2: 0.9, epsilon: 1, weightDecay: 0.5, step: 1};
+    const [zeros, ones] = [tf.zeros([8]), tf.ones([8])];
+    for (const decayed of [0, 3, 5, 8]) {
+      const inputs = {params: ones, grads: zeros, m: zeros, v: zeros};
+      const [params] = runKernel<tf.Tensor[]>(AdamWStep, inputs, {...attrs, decayed});
+      await expectClose(params!, [...new Array(decayed).fill(0.5), ...new Array(8 - decayed).fill(1)]);
+    }
+  });
 
   it("equals tfjs's Adam without decay, within rounding", async () => {
     const [ours, stock] = [variablesOf(), variablesOf()];

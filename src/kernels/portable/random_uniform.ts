@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {BLOCK, HALF, hashBlock, roundKeys, SHIFT} from '../counter_hash.ts';
-import type {DeviceRandomUniformAttrs} from '../kernel_names.ts';
+import type {DeviceRandomUniformAttrs, DropoutMaskAttrs} from '../kernel_names.ts';
 
 /**
  * `hashBlock` by stock operations, [size]. Every value is a float32 that is exact, whatever the rounding of a backend:
@@ -35,4 +35,9 @@ export function deviceRandomUniform(_: object, {shape, seed}: DeviceRandomUnifor
     blocks.push(onHost ? tf.tensor1d(hashBlock(length, keys)) : hashOnDevice(length, keys));
   }
   return tf.reshape(tf.concat(blocks), shape);
+}
+
+export function dropoutMask(_: object, {rate, ...attrs}: DropoutMaskAttrs): tf.Tensor {
+  const kept = tf.cast(tf.less(deviceRandomUniform(_, attrs), 1 - rate), 'float32');
+  return tf.mul(kept, 1 / (1 - rate));
 }

@@ -15,7 +15,7 @@ import {loraMatMul} from './lora_mat_mul.ts';
 import {lowRankMatMul} from './low_rank_mat_mul.ts';
 import {packColumns} from './pack_columns.ts';
 import {packTensors, unpackTensors} from './pack_tensors.ts';
-import {deviceRandomUniform} from './random_uniform.ts';
+import {deviceRandomUniform, dropoutMask} from './random_uniform.ts';
 import {addRMSNorm, rmsNorm, rmsNormGrad, rmsNormWeightGrad} from './rms_norm.ts';
 import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
@@ -35,6 +35,7 @@ const PORTABLE: Record<string, Implementation> = {
   [names.SelectColumns]: selectColumns,
   [names.SampleRows]: sampleRows,
   [names.DeviceRandomUniform]: deviceRandomUniform,
+  [names.DropoutMask]: dropoutMask,
   [training.CountLabels]: countLabels,
   [training.CrossEntropy]: crossEntropy,
   [training.CrossEntropyGrad]: crossEntropyGrad,

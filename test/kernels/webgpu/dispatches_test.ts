@@ -87,6 +87,7 @@ describeShaders('kernels of a training step', () => {
       Reflect.deleteProperty(device, 'createBuffer');
     }
     expect(made).to.equal(0);
+    tf.dispose(variables);
     optimizer.dispose();
   });
 });
