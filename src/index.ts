@@ -8,11 +8,20 @@ export type {FusedActivation} from './kernels/kernel_names.ts';
 export type {GateActivation, RotaryPairing} from './kernels/transformer_kernel_names.ts';
 export {installEncodingCache} from './kernels/webgpu/encoding_cache.ts';
 export {installFastMatMul} from './kernels/webgpu/fast_mat_mul.ts';
+export {type AdapterConfig, AdapterSet, LoRAAdapter} from './layers/adapter.ts';
 export {CausalAttention, type CausalAttentionArgs} from './layers/causal_attention.ts';
 export {CELoRADense, type CELoRADenseArgs, celoraDense} from './layers/celora_dense.ts';
 export {GatedUnit, type GatedUnitArgs} from './layers/gated_unit.ts';
 export {RMSNorm, type RMSNormArgs} from './layers/rms_norm.ts';
 export {RotaryEmbedding, type RotaryEmbeddingArgs} from './layers/rotary_embedding.ts';
+export {
+  type AdapterOptions,
+  activeAdapter,
+  adapterNames,
+  addAdapter,
+  deleteAdapter,
+  setActiveAdapter,
+} from './model/adapters.ts';
 export {type ApplyOptions, applyCELoRA, type CELoRAReport, type ConvertedLayer} from './model/convert.ts';
 export {type Cost, type CostReport, estimateCost, type LayerCost} from './model/cost.ts';
 export {freezeBase} from './model/freeze.ts';

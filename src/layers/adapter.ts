@@ -35,7 +35,7 @@ export class LoRAAdapter {
 export function freshAdapter(
   prefix: string,
   config: AdapterConfig,
-  [inputs, units]: [number, number],
+  {inputs, units}: {inputs: number; units: number},
   seed: number,
 ): LoRAAdapter {
   const bound = 1 / Math.sqrt(inputs);

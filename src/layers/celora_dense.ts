@@ -128,7 +128,7 @@ export class CELoRADense extends tfl.layers.Layer {
   private addAdapter(prefix: string, inputs: number): void {
     const {adapters, config, name, units} = this;
     const seed = seedFor(`${name}/lora_a`, config.seed);
-    const adapter = config.rank > 0 ? freshAdapter(prefix, config, [inputs, units], seed) : undefined;
+    const adapter = config.rank > 0 ? freshAdapter(prefix, config, {inputs, units}, seed) : undefined;
     adapters.set(adapters.activeName, adapter);
   }
 
@@ -143,6 +143,7 @@ export class CELoRADense extends tfl.layers.Layer {
 
   /** Sets what depends on which adapter is active. */
   private listWeights(): void {
+    if (!this.kernel) return;
     const {active} = this.adapters;
     const adapter = active ? [active.loraA, active.loraB] : [];
     for (const variable of adapter) variable.trainable = this.trainable;

@@ -9,6 +9,7 @@ import {
   show,
 } from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
+import {DEFAULT_ADAPTER} from '../layers/adapter.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {
   freezeBase,
@@ -82,14 +83,14 @@ function optionsFor(layer: Layer, options: ApplyOptions, most: number): CELoRACo
 function check(options: ApplyOptions): void {
   requireOptions('applyCELoRA', options);
   const {target = 'all-dense', overrides = [], freezeRest = true, ...config} = options;
-  checkTarget('target', target);
+  checkTarget('applyCELoRA', 'target', target);
   requireBoolean('applyCELoRA', 'freezeRest', freezeRest);
   if (!Array.isArray(overrides))
     throw new Error(`applyCELoRA: overrides must be a list, but is ${show(overrides)}`);
   for (const given of overrides) {
     requireOptions('applyCELoRA overrides', given);
     const {target: one, ...override} = given;
-    checkTarget('overrides target', one);
+    checkTarget('applyCELoRA', 'overrides target', one);
     resolveConfig(override, 'applyCELoRA overrides');
   }
   resolveConfig(config, 'applyCELoRA');
@@ -133,10 +134,13 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
   check(options);
   const chosen = chooseLayers(model, options);
   const most = Math.max(...chosen.map(fullRank));
+  const adapter = activeName(model);
   const flags = trainableFlags(model);
   const made: [Layer, CELoRADense][] = [];
   try {
-    for (const layer of chosen) made.push([layer, convertLayer(layer, optionsFor(layer, options, most))]);
+    for (const layer of chosen) {
+      made.push([layer, convertLayer(layer, optionsFor(layer, options, most), adapter)]);
+    }
   } catch (error) {
     for (const [, layer] of made) {
       layer.release();
@@ -158,7 +162,7 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
   );
 }
 
-function convertLayer(layer: Layer, config: CELoRAConfig): CELoRADense {
+function convertLayer(layer: Layer, config: CELoRAConfig, adapter: string): CELoRADense {
   const {kernel, bias} = denseVariables(layer);
   const converted = new CELoRADense({
     ...(layer.getConfig() as {units: number}),
@@ -166,12 +170,14 @@ function convertLayer(layer: Layer, config: CELoRAConfig): CELoRADense {
     trainable: true,
     name: layer.name,
   });
+  converted.adapters.activate(adapter);
   converted.adopt(kernel, bias);
   converted.addLoss(layer.losses); // the regularizers', functions of the shared variables
   return converted;
 }
 
-function report(model: LayersModel, converted: CELoRADense[], recompile: boolean): CELoRAReport {
+/** What was done to the layers of a model. */
+export function report(model: LayersModel, converted: CELoRADense[], recompile: boolean): CELoRAReport {
   const layers = converted.map(
     ({name, units, config, inputs}): ConvertedLayer => ({
       name,
@@ -217,9 +223,17 @@ function report(model: LayersModel, converted: CELoRADense[], recompile: boolean
   };
 }
 
+/** The CELoRADense layers of a model. */
+export const celoraLayers = (model: LayersModel): CELoRADense[] =>
+  layerTree(model).leaves.filter((layer) => layer instanceof CELoRADense);
+
+/** The name under which a model's layers look for the adapter that takes part. */
+export const activeName = (model: LayersModel): string =>
+  celoraLayers(model)[0]?.adapters.activeName ?? DEFAULT_ADAPTER;
+
 /** The CELoRADense layers of a model; an error where there is none. */
 export function adaptedLayers(model: LayersModel, caller: string): CELoRADense[] {
-  const found = layerTree(model).leaves.filter((layer) => layer instanceof CELoRADense);
+  const found = celoraLayers(model);
   if (found.length === 0) throw new Error(`${caller}: model ${model.name} has no CELoRADense layer`);
   return found;
 }

@@ -18,14 +18,14 @@ export function matches(target: Target, layer: Layer): boolean {
   return target.some((one) => matches(one, layer));
 }
 
-export function checkTarget(option: string, target: unknown): asserts target is Target {
+export function checkTarget(owner: string, option: string, target: unknown): asserts target is Target {
   const list = Array.isArray(target) ? target : [target];
   const valid = list.every(
     (one) => typeof one === 'string' || one instanceof RegExp || typeof one === 'function',
   );
   if (!valid || list.length === 0) {
     throw new Error(
-      `applyCELoRA: ${option} must be 'all-dense', a layer name, a RegExp, a function of the layer or a list of these, ` +
+      `${owner}: ${option} must be 'all-dense', a layer name, a RegExp, a function of the layer or a list of these, ` +
         `but is ${show(target)}`,
     );
   }
