@@ -32,6 +32,8 @@ const OWN_FOLDER = resolve(dirname(FILE), '../..');
 // dist/cli/probe.js, or src/cli/probe.ts where this is run by tsx
 const OWN_PROBE = join(dirname(FILE), `probe${extname(FILE)}`);
 
+const OTHERWISE = "install a driver for the GPU (on Linux one with Vulkan), or take chooseBackend('wasm')";
+
 /** Longer than a first start of TensorFlow on a GPU, which may compile kernels, takes. */
 const PROBE_TIMEOUT = 120_000;
 
@@ -111,18 +113,17 @@ export async function examine({project, wanted, host, gpu}: DoctorOptions): Prom
   const here = project === process.cwd() ? '' : ` --dir ${project}`;
   const setup = `npx tfjs-celora setup tensorflow${here}`;
   const state = {tensorflow, gpu, probe: backends.tensorflow};
-  const silent = fallsBack(state);
   const problems = [
     ...packageProblems(packages, project),
     ...tensorflowProblems({...state, host, wanted: wanted === 'tensorflow', setup}),
   ];
-  const works = wanted === undefined ? BACKENDS.some((name) => backends[name].works) : backends[wanted].works;
-  const other = wanted === undefined ? undefined : backends[wanted];
-  if (other?.works === false && wanted !== 'tensorflow') {
-    problems.push({problem: other.reason, mend: /npm install .*$/.exec(other.reason)?.[0] ?? 'see above'});
+  const tried = wanted && backends[wanted];
+  if (tried?.works === false && wanted !== 'tensorflow') {
+    problems.push({problem: tried.reason, mend: tried.mend ?? OTHERWISE});
   }
+  const runs = tried?.works ?? BACKENDS.some((name) => backends[name].works);
   return {
-    ok: works && !(wanted === 'tensorflow' && silent),
+    ok: runs && !(wanted === 'tensorflow' && fallsBack(state)),
     ...(wanted && {wanted}),
     project,
     node: process.versions.node,

@@ -13,7 +13,10 @@ async function probe(name: string): Promise<Probe> {
     const {isUsingGpuDevice} = tf.backend() as tf.KernelBackend & {isUsingGpuDevice?: boolean};
     return {works: true, device, ...(name === 'tensorflow' && {onGPU: isUsingGpuDevice === true})};
   } catch (error) {
-    return {works: false, reason: (error as Error).message.split('\n')[0]!};
+    // the errors of chooseBackend end with the command that helps, unless that is this one
+    const [message] = (error as Error).message.split('\n') as [string];
+    const [, reason = message, mend] = /^(.*): (np[mx] .*)$/.exec(message) ?? [];
+    return {works: false, reason, ...(mend !== undefined && !mend.endsWith('doctor') && {mend})};
   }
 }
 

@@ -3,7 +3,10 @@ import type {Gpu} from './gpu.ts';
 import type {Build} from './tensorflow_files.ts';
 
 /** How a trial of a backend went. */
-export type Probe = {works: true; device: string; onGPU?: boolean} | {works: false; reason: string};
+export type Probe =
+  | {works: true; device: string; onGPU?: boolean}
+  /** `mend`: the command that mends it, where that is known. */
+  | {works: false; reason: string; mend?: string};
 
 /** Something that is wrong here, and the one command, or the advice, that mends it. */
 export interface Problem {
@@ -41,11 +44,12 @@ export interface Report {
 export function reportText(report: Report): string {
   const {gpu, tensorflow, packages} = report;
   const {version = 'of unknown version', build} = tensorflow ?? {};
-  const rows = Object.entries(report.backends).map(([name, probe]) =>
-    [`  ${name.padEnd(12)}`, probe.works ? `works: ${probe.device}` : `does not work: ${probe.reason}`].join(
-      '',
-    ),
-  );
+  const rows = Object.entries(report.backends).map(([name, probe]) => {
+    const how = probe.works
+      ? `works: ${probe.device}`
+      : ['does not work', probe.reason, probe.mend].filter(Boolean).join(': ');
+    return `  ${name.padEnd(12)}${how}`;
+  });
   return [
     `project     ${report.project}`,
     `Node        ${report.node}, ${report.platform}`,
