@@ -63,6 +63,12 @@ interface Case {
 export const fallsBack = ({tensorflow, gpu, probe}: Pick<Case, 'tensorflow' | 'gpu' | 'probe'>): boolean =>
   gpu !== undefined && tensorflow?.build !== 'cpu' && probe.works && probe.onGPU === false;
 
+/** What to do about a GPU that TensorFlow does not take although all its libraries are there. */
+const otherReason = ({env}: Host): string =>
+  env.CUDA_VISIBLE_DEVICES === undefined
+    ? "make the driver's libcuda.so.1 visible to this process: ldconfig -p | grep libcuda; for a container, --gpus all"
+    : `unset CUDA_VISIBLE_DEVICES, which is '${env.CUDA_VISIBLE_DEVICES}'`;
+
 /** What is wrong with TensorFlow here. Not having it is a problem only where it is wanted. */
 export function tensorflowProblems(of: Case): Problem[] {
   const {tensorflow, gpu, probe, host, wanted, setup} = of;
@@ -87,9 +93,9 @@ export function tensorflowProblems(of: Case): Problem[] {
     problems.push({problem, mend: "install a newer driver of NVIDIA's"});
   }
   if (fallsBack(of)) {
-    const hidden = host.env.CUDA_VISIBLE_DEVICES;
-    const why = hidden === undefined ? '' : ` (CUDA_VISIBLE_DEVICES is '${hidden}')`;
-    problems.push({problem: `TensorFlow computes on the CPU in silence, in spite of the GPU${why}`, mend});
+    const problem = 'TensorFlow computes on the CPU in silence, in spite of the GPU';
+    const isComplete = missing.length === 0 && build !== undefined;
+    problems.push({problem, mend: isComplete ? otherReason(host) : mend});
   } else if (gpu !== undefined && build === 'cpu') {
     problems.push({problem: "TensorFlow's build for the CPU cannot use the GPU", mend: `${setup} --gpu`});
   }

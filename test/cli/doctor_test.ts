@@ -51,7 +51,7 @@ describe('tfjs-celora doctor where there is nothing', () => {
 });
 
 describeBackends('tfjs-celora doctor', (backend) => {
-  if (backend === 'webgpu' || backend === 'webgl') return; // SwiftShader is not a user's
+  if (backend !== 'cpu' && backend !== 'tensorflow') return; // each run of it tries them all
 
   it('says that it works, and on what', () => {
     const {code, report} = doctor('--backend', backend);
@@ -87,12 +87,15 @@ describe('tfjs-celora doctor on TensorFlow', () => {
   beforeEach(() => machine.setUp({wheels: [wheel]}));
   after(() => machine.remove());
 
-  const check = async (
-    probe: Probe,
-    {build, found = gpu}: {build?: 'gpu'; found?: typeof gpu | null} = {},
-  ) => {
+  /** What there is, with changes to it. */
+  interface Changes {
+    build?: 'gpu';
+    missing?: string[];
+    found?: typeof gpu | null;
+  }
+  const check = async (probe: Probe, {found = gpu, ...changes}: Changes = {}) => {
     const tensorflow = await inspect({folder: machine.package, version: '4.22.0'}, found ?? undefined, host);
-    const state = {tensorflow: {...tensorflow, ...(build && {build})}, gpu: found ?? undefined, probe};
+    const state = {tensorflow: {...tensorflow, ...changes}, gpu: found ?? undefined, probe};
     return {
       ...state,
       silent: fallsBack(state),
@@ -115,12 +118,19 @@ describe('tfjs-celora doctor on TensorFlow', () => {
     expect(silent).to.equal(false);
   });
 
-  it('reports that the build for the GPU falls back to the CPU', async () => {
-    const {problems, silent} = await check(works, {build: 'gpu'});
-    expect(silent).to.equal(true);
-    expect(problems).to.deep.equal([
-      {problem: 'TensorFlow computes on the CPU in silence, in spite of the GPU', mend: `${setup} --gpu`},
-    ]);
+  it('reports that the build for the GPU falls back to the CPU, and why that may be', async () => {
+    const problem = 'TensorFlow computes on the CPU in silence, in spite of the GPU';
+    const gone = await check(works, {build: 'gpu', missing: ['nvidia/cudnn/lib/libcudnn.so.9']});
+    expect(gone.silent).to.equal(true);
+    expect(gone.problems[0]!.problem).to.match(/^missing in .*: nvidia\/cudnn\/lib\/libcudnn\.so\.9$/);
+    expect(gone.problems[1]).to.deep.equal({problem, mend: `${setup} --gpu`});
+    const complete = await check(works, {build: 'gpu'});
+    expect(complete.problems).to.have.length(1);
+    expect(complete.problems[0]!.mend).to.match(/^make the driver's libcuda\.so\.1 visible/);
+    host.env.CUDA_VISIBLE_DEVICES = '-1';
+    const hidden = await check(works, {build: 'gpu'});
+    Reflect.deleteProperty(host.env, 'CUDA_VISIBLE_DEVICES');
+    expect(hidden.problems[0]!.mend).to.equal("unset CUDA_VISIBLE_DEVICES, which is '-1'");
     expect((await check({...works, onGPU: true}, {build: 'gpu'})).problems).to.deep.equal([]);
   });
 

@@ -78,7 +78,7 @@ export class Machine {
     const bin = join(this.root, 'bin');
     const PATH = [bin, process.env.PATH].join(delimiter);
     const env = {...process.env, PATH, XDG_CACHE_HOME: join(this.root, 'cache')};
-    Reflect.deleteProperty(env, 'PIP_INDEX_URL');
+    for (const name of ['PIP_INDEX_URL', 'CXX', 'CUDA_VISIBLE_DEVICES']) Reflect.deleteProperty(env, name);
     this.host = {...thisHost(), env};
     for (const name of ['python3', 'python', 'pip3', 'pip', 'npm']) this.program(name, 'exit 1');
     this.write('node_modules/@tensorflow/tfjs-node-gpu/package.json', JSON.stringify({version: '4.22.0'}));
