@@ -205,7 +205,9 @@ describe('the packed package', () => {
     expect(code).to.not.match(builtin);
     const inputs = Object.keys(metafile.inputs);
     expect(
-      inputs.filter((path) => /tfjs-node|backend-webgpu|node_modules\/webgpu\/|celora\/dist\/(node|backends)/.test(path)),
+      inputs.filter((path) =>
+        /tfjs-node|backend-webgpu|node_modules\/webgpu\/|celora\/dist\/(node|backends)/.test(path),
+      ),
     ).to.deep.equal([]);
     const result = new Promise((report, fail) => {
       const clock = {performance, setTimeout, clearTimeout};
