@@ -60,3 +60,4 @@ export {addRMSNorm, type RMSNormOptions, rmsNorm} from './ops/rms_norm.ts';
 export {type RotaryEmbeddingOptions, rotaryEmbedding} from './ops/rotary_embedding.ts';
 export {columnScores, sampleRows, selectColumns} from './ops/select_columns.ts';
 export {AdamW, type AdamWOptions} from './train/adamw.ts';
+export {cosineSchedule, linearSchedule, type Schedule, type ScheduleOptions} from './train/schedule.ts';
