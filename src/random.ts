@@ -1,12 +1,21 @@
+/** Random numbers, one a call. */
+export interface RandomStream {
+  (): number;
+  /** Where the stream is, an integer in [0, 2³²): set to what another was at, it goes on as that one would. */
+  state: number;
+}
+
 /** Uniform random numbers in [0, 1) from a seed: mulberry32, enough for one draw a pass. */
-export function randomStream(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
+export function randomStream(seed: number): RandomStream {
+  const draw = () => {
+    const state = (stream.state + 0x6d2b79f5) >>> 0;
+    stream.state = state;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
+  const stream: RandomStream = Object.assign(draw, {state: seed >>> 0});
+  return stream;
 }
 
 /** A seed of its own for each name (FNV-1a), so that layers of one shape do not start from the same numbers. */
@@ -24,13 +33,20 @@ let replayed: Iterator<number> | undefined;
  * Seeds from a seed, integers in [0, 2³²): what a layer draws in its forward pass. They can be recorded and replayed,
  * so that a pass that is computed again drops the same numbers.
  */
-export function seedStream(seed: number): () => number {
+export function seedStream(seed: number): RandomStream {
   const random = randomStream(seed);
-  return () => {
+  const stream = () => {
     const value = replayed ? nextReplayed(replayed) : random() * 2 ** 32;
     for (const recording of recordings) recording.push(value);
     return value;
   };
+  Object.defineProperty(stream, 'state', {
+    get: () => random.state,
+    set: (state: number) => {
+      random.state = state;
+    },
+  });
+  return stream as RandomStream;
 }
 
 function nextReplayed(seeds: Iterator<number>): number {

@@ -18,6 +18,24 @@ describe('random streams', () => {
   });
 });
 
+describe('the state of a stream', () => {
+  it('lets another one go on from there', () => {
+    for (const make of [randomStream, seedStream]) {
+      const stream = make(3);
+      draw(stream, 4);
+      const {state} = stream;
+      const rest = draw(stream, 3);
+      const other = make(8);
+      draw(other, 1);
+      other.state = state;
+      expect(draw(other, 3)).to.deep.equal(rest);
+      expect(other.state)
+        .to.equal(stream.state)
+        .and.to.be.within(0, 2 ** 32 - 1);
+    }
+  });
+});
+
 describe('recordSeeds and replaySeeds', () => {
   it('give a run the seeds of another, and leave the streams where they are', () => {
     const [a, b] = [seedStream(1), seedStream(2)];

@@ -9,7 +9,7 @@ import {
 } from '../ops/activation_grad.ts';
 import {factorize} from '../ops/factorize.ts';
 import {columnScores, sampleRows, selectColumns} from '../ops/select_columns.ts';
-import {randomStream} from '../random.ts';
+import {type RandomStream, randomStream} from '../random.ts';
 import {type Plan, planActivationGrad} from './plan.ts';
 
 /** What depends on the kernel's values alone. */
@@ -23,7 +23,7 @@ interface Residual {
 /** What depends on the last selection. */
 interface Selection {
   indices: tf.Tensor1D;
-  /** Absent for a trainable kernel, whose columns are gathered afresh: a copy would be stale after every step. */
+  /** Made when it is needed; none for a trainable kernel, whose columns are gathered afresh: a copy would be stale. */
   packed?: tf.Tensor;
   /** The backward pass that made it. */
   madeAt: number;
@@ -39,6 +39,15 @@ export interface ActivationGradientStats {
   /** Multiply-adds of the exact activation gradients, summed over the passes, and those saved by approximating. */
   multiplyAdds: number;
   savedMultiplyAdds: number;
+}
+
+/** All that another ActivationGradient of the same product and options needs to go on as this one would. */
+export interface ActivationGradientState {
+  stats: ActivationGradientStats;
+  /** Where the random numbers are that sample rows. */
+  random: number;
+  /** The selected columns, and the backward pass that selected them; absent before the first selection. */
+  selection?: {indices: Int32Array; madeAt: number};
 }
 
 function disposeAll(tensors: object | undefined): void {
@@ -68,7 +77,9 @@ export class ActivationGradient {
   private backend: string | undefined;
   private residual: Residual | undefined;
   private selection: Selection | undefined;
-  private readonly random: () => number;
+  /** A selection to go on with, until a backward pass makes its tensors. */
+  private restored: ActivationGradientState['selection'];
+  private readonly random: RandomStream;
 
   constructor(config: Partial<CELoRAConfig>, {transposed = false} = {}) {
     this.config = resolveConfig(config);
@@ -128,33 +139,36 @@ export class ActivationGradient {
   ): tf.Tensor2D {
     // tfjs has no event for a changed kernel, but every way to change one ends in Variable.assign: a new data id
     if (this.kernelData !== frozenData || this.backend !== tf.getBackend()) {
+      const {restored} = this;
       this.dispose();
+      this.restored = restored;
       this.kernelData = frozenData;
       this.backend = tf.getBackend();
     }
+    if (this.restored) {
+      const {indices, madeAt} = this.restored;
+      this.selection = {...keepAll(() => ({indices: tf.tensor1d(indices, 'int32')})), madeAt};
+      this.restored = undefined;
+    }
     const frozen = frozenData !== undefined;
+    if (frozen) this.residual ??= keepAll(() => this.factor(kernel, plan.frozenRank));
     const age = this.counts.backwardPasses - (this.selection?.madeAt ?? Number.NEGATIVE_INFINITY);
-    if (age >= this.config.refreshEvery) this.select(dy, kernel, plan, frozen);
-    const {indices, packed} = this.selection!;
-    const {frozenA, frozenB} = this.residual!;
+    if (age >= this.config.refreshEvery) this.select(dy, kernel, plan.kept);
+    const {frozenA, frozenB} = this.residual ?? {};
     const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
-    const columns = packed ?? packColumns({kernel, indices}, this.transposed);
-    return approxActivationGrad({dy, indices, packed: columns, ...factors, ...adapter});
+    const selection = this.selection!;
+    const {indices} = selection;
+    const pack = () => packColumns({kernel, indices, ...factors}, this.transposed);
+    if (frozen) selection.packed ??= keepAll(() => ({packed: pack()})).packed;
+    return approxActivationGrad({dy, indices, packed: selection.packed ?? pack(), ...factors, ...adapter});
   }
 
-  private select(dy: tf.Tensor2D, kernel: tf.Tensor, plan: Plan, frozen: boolean): void {
-    if (!frozen || !this.residual) {
-      disposeAll(this.residual);
-      this.residual = keepAll(() => this.factor(kernel, plan.frozenRank));
-    }
-    const {norms, frozenA, frozenB} = this.residual;
+  private select(dy: tf.Tensor2D, kernel: tf.Tensor, kept: number): void {
     disposeAll(this.selection);
     this.selection = {
       ...keepAll(() => {
-        const indices = selectColumns(columnScores(dy, norms, this.config.score), plan.kept);
-        if (!frozen) return {indices};
-        const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
-        return {indices, packed: packColumns({kernel, indices, ...factors}, this.transposed)};
+        const {norms} = this.residual ?? this.factor(kernel, 0);
+        return {indices: selectColumns(columnScores(dy, norms, this.config.score), kept)};
       }),
       madeAt: this.counts.backwardPasses,
     };
@@ -169,12 +183,30 @@ export class ActivationGradient {
     return {...factors, norms: tf.norm(residual, 'euclidean', 0)};
   }
 
+  /** What is to be saved, so that a training run can go on elsewhere. What follows from the kernel is made again there. */
+  async state(): Promise<ActivationGradientState> {
+    const state = {stats: this.stats, random: this.random.state};
+    if (this.restored) return {...state, selection: this.restored};
+    if (!this.selection) return state;
+    const {indices, madeAt} = this.selection;
+    return {...state, selection: {indices: (await indices.data()) as Int32Array, madeAt}};
+  }
+
+  /** Goes on as the one would that gave the state. */
+  restore({stats, random, selection}: ActivationGradientState): void {
+    this.dispose();
+    this.counts = {...stats};
+    this.random.state = random;
+    this.restored = selection;
+  }
+
   /** Frees the derived state; a later backward pass builds it again. */
   dispose(): void {
     disposeAll(this.residual);
     disposeAll(this.selection);
     this.residual = undefined;
     this.selection = undefined;
+    this.restored = undefined;
     this.kernelData = undefined;
   }
 }

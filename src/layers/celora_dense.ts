@@ -5,7 +5,7 @@ import {ActivationGradient} from '../gradients/activation_gradient.ts';
 import {installGradientFixes} from '../gradients/fixes/install.ts';
 import {deviceDropout} from '../ops/dropout.ts';
 import {loraMatMul} from '../ops/lora_mat_mul.ts';
-import {seedFor, seedStream} from '../random.ts';
+import {type RandomStream, seedFor, seedStream} from '../random.ts';
 import {AdapterSet, freshAdapter} from './adapter.ts';
 import {
   type CELoRADenseArgs,
@@ -45,7 +45,8 @@ export class CELoRADense extends tfl.layers.Layer {
   readonly adapters = new AdapterSet(() => this.listWeights());
   /** dx of this layer's product, with its derived state and counters. */
   readonly gradient: ActivationGradient;
-  private readonly dropoutSeed: () => number;
+  /** What the seeds of `loraDropout` are drawn from. */
+  readonly dropoutSeed: RandomStream;
   private fixes: ReturnType<typeof installGradientFixes> | undefined;
   private isMerged: boolean;
   /** The kernel before merging, and what identifies it after: unmerge gives it back bit for bit. */

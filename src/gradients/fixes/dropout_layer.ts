@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {deviceDropout} from '../../ops/dropout.ts';
-import {seedFor, seedStream} from '../../random.ts';
+import {type RandomStream, seedFor, seedStream} from '../../random.ts';
 import {replaceMethod} from '../engine.ts';
 
 type Call = tfl.layers.Layer['call'];
@@ -15,13 +15,16 @@ interface Dropout {
   invokeCallHook(...args: Parameters<Call>): void;
 }
 
-const streams = new WeakMap<Dropout, () => number>();
+const streams = new WeakMap<object, RandomStream>();
 
-function nextSeed(layer: Dropout): number {
-  if (layer.seed != null) return seedFor('', layer.seed);
+/** What a dropout layer without a seed draws its seeds from. */
+export function dropoutSeeds(layer: {name: string}): RandomStream {
   if (!streams.has(layer)) streams.set(layer, seedStream(seedFor(layer.name, 0)));
-  return streams.get(layer)!();
+  return streams.get(layer)!;
 }
+
+const nextSeed = (layer: Dropout): number =>
+  layer.seed == null ? dropoutSeeds(layer)() : seedFor('', layer.seed);
 
 /**
  * Masks of tfjs's Dropout and SpatialDropout1D layers made on the device. As in stock tfjs, a layer with a seed drops
