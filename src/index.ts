@@ -1,4 +1,8 @@
+export {type AdapterFilesOptions, adapterFiles} from './adapters/adapter_files.ts';
+export {type LoadAdapterOptions, loadAdapter} from './adapters/load_adapter.ts';
+export type {AdapterFiles} from './adapters/modules.ts';
 export {type Axis, type CELoRAConfig, DEFAULT_CONFIG, resolveConfig, type Score} from './config.ts';
+export {FileError} from './files/json.ts';
 export {ActivationGradient, type ActivationGradientStats} from './gradients/activation_gradient.ts';
 export {checkpoint} from './gradients/checkpoint.ts';
 export {installEarlyFreeing} from './gradients/early_freeing.ts';

@@ -1,3 +1,4 @@
+export {readAdapter, writeAdapter} from './adapters/folder.ts';
 export {type BackendName, type ChosenBackend, chooseBackend} from './backends/choose_backend.ts';
 export {setUpTensorFlow, type TensorFlowLibrary} from './backends/tensorflow_node.ts';
 export {setUpWasm} from './backends/wasm_node.ts';

@@ -8,6 +8,10 @@ export const DEFAULT_ADAPTER = 'default';
 /** The options of CE-LoRA that belong to an adapter; the others belong to its layer. */
 export type AdapterConfig = Pick<CELoRAConfig, 'rank' | 'alpha' | 'rslora' | 'loraDropout'>;
 
+/** What the names of an adapter's variables begin with, beside a kernel `…/kernel`: `…/lora_`. */
+export const adapterPrefix = (kernel: tfl.LayerVariable): string =>
+  `${kernel.originalName.replace(/[^/]*$/, '')}lora_`;
+
 /** One LoRA adapter of one layer: it adds s·AB to the kernel, A [in, rank], B [rank, units]. */
 export class LoRAAdapter {
   readonly config: Readonly<AdapterConfig>;

@@ -6,7 +6,7 @@ import {installGradientFixes} from '../gradients/fixes/install.ts';
 import {deviceDropout} from '../ops/dropout.ts';
 import {loraMatMul} from '../ops/lora_mat_mul.ts';
 import {type RandomStream, seedFor, seedStream} from '../random.ts';
-import {AdapterSet, freshAdapter} from './adapter.ts';
+import {AdapterSet, adapterPrefix, freshAdapter} from './adapter.ts';
 import {
   type CELoRADenseArgs,
   type DenseSettings,
@@ -98,7 +98,7 @@ export class CELoRADense extends tfl.layers.Layer {
     this.kernel = kernel;
     this.bias = bias;
     for (const variable of this.base()) variable.trainable = this.trainBase;
-    this.addAdapter(this.adapterPrefix, inputs);
+    this.addAdapter(adapterPrefix(kernel), inputs);
     this.finishBuild(inputs);
   }
 
@@ -131,11 +131,6 @@ export class CELoRADense extends tfl.layers.Layer {
     const seed = seedFor(`${name}/lora_a`, config.seed);
     const adapter = config.rank > 0 ? freshAdapter(prefix, config, {inputs, units}, seed) : undefined;
     adapters.set(adapters.activeName, adapter);
-  }
-
-  /** What the names of an adapter's variables begin with: those of the kernel and it differ in their ends. */
-  get adapterPrefix(): string {
-    return `${this.baseVariables().kernel.originalName.replace(/[^/]*$/, '')}lora_`;
   }
 
   private base(): tfl.LayerVariable[] {

@@ -1,6 +1,6 @@
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {type CELoRAConfig, requireOptions, resolveConfig, show} from '../config.ts';
-import {type AdapterConfig, freshAdapter} from '../layers/adapter.ts';
+import {type AdapterConfig, adapterPrefix, freshAdapter} from '../layers/adapter.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {seedFor} from '../random.ts';
 import {activeName, adaptedLayers, type CELoRAReport, celoraLayers, report} from './convert.ts';
@@ -40,7 +40,8 @@ export function refuseMerged(layers: CELoRADense[], caller: string): void {
   if (merged) throw new Error(`${caller}: the adapter of ${merged.name} is merged; call its unmerge() first`);
 }
 
-function layersWith(model: LayersModel, name: string, caller: string): CELoRADense[] {
+/** The converted layers of a model that has an adapter of that name. */
+export function layersWith(model: LayersModel, name: string, caller: string): CELoRADense[] {
   const layers = adaptedLayers(model, caller);
   const names = adapterNames(model);
   if (names.includes(name)) return layers;
@@ -85,7 +86,8 @@ export function addAdapter(model: LayersModel, name: string, options: AdapterOpt
   for (const layer of chosen) {
     const rank = Math.min(config.rank, fullRank(layer));
     const seed = seedFor(`${layer.name}/lora_a`, config.seed);
-    layer.adapters.set(name, freshAdapter(layer.adapterPrefix, {...config, rank}, layer, seed));
+    const prefix = adapterPrefix(layer.baseVariables().kernel);
+    layer.adapters.set(name, freshAdapter(prefix, {...config, rank}, layer, seed));
   }
   for (const layer of layers) layer.adapters.activate(name);
   return report(model, chosen, dropOptimizer(model));
