@@ -64,4 +64,24 @@ export {addRMSNorm, type RMSNormOptions, rmsNorm} from './ops/rms_norm.ts';
 export {type RotaryEmbeddingOptions, rotaryEmbedding} from './ops/rotary_embedding.ts';
 export {columnScores, sampleRows, selectColumns} from './ops/select_columns.ts';
 export {AdamW, type AdamWOptions} from './train/adamw.ts';
+export {
+  type Batch,
+  type BatchOptions,
+  type BatchSource,
+  IGNORED,
+  type TokenBatch,
+  textBatches,
+} from './train/batches.ts';
+export {
+  type ChatMessage,
+  chatTemplate,
+  type Example,
+  type RenderChat,
+  type RowReader,
+  readJsonLines,
+  type TextPart,
+  textTemplate,
+} from './train/examples.ts';
+export {type ExampleBatches, type ExampleBatchOptions, exampleBatches} from './train/packing.ts';
 export {cosineSchedule, linearSchedule, type Schedule, type ScheduleOptions} from './train/schedule.ts';
+export {type TextTokenizer, type TokenizedText, tokenize} from './train/tokens.ts';
