@@ -113,6 +113,7 @@ export async function digitsTask(options: Options): Promise<Task> {
     name: 'digits lying on their side',
     model,
     target: 'all-dense',
+    base: {},
     steps: options.steps ?? 200,
     unit: 'images',
     unitsPerStep: batch,

@@ -77,6 +77,7 @@ export async function llamaTask(options: Options, say: (line: string) => void): 
     name: `${basename(options.model!)} on ${basename(options.data!)}`,
     model,
     target: /(q|k|v|o|gate|up|down)_proj$/,
+    base: {baseModel: basename(options.model!), taskType: 'CAUSAL_LM'},
     steps: options.steps ?? 100,
     unit: 'tokens',
     unitsPerStep: batch * seq,

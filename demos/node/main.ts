@@ -1,10 +1,11 @@
-import {applyCELoRA, removeCELoRA} from '../../src/index.ts';
-import {chooseBackend} from '../../src/node.ts';
+import {join} from 'node:path';
+import {adapterFiles, applyCELoRA, removeCELoRA} from '../../src/index.ts';
+import {chooseBackend, writeAdapter} from '../../src/node.ts';
 import {compare, verdict} from './compare.ts';
 import {digitsTask} from './digits_task.ts';
 import {llamaTask} from './llama_task.ts';
 import {type Options, readOptions, USAGE} from './options.ts';
-import {prepareOutput, writeAdapter, writeRun} from './output.ts';
+import {prepareOutput, writeRun} from './output.ts';
 import type {Task} from './task.ts';
 import {UserError} from './user_error.ts';
 
@@ -49,12 +50,13 @@ async function main(args: string[]): Promise<void> {
   const result = await compare(task, options, {
     signal,
     say,
-    onTrained: () => writeAdapter(options.out, task.model),
+    onTrained: async () =>
+      writeAdapter(join(options.out, 'adapter'), await adapterFiles(task.model, task.base)),
   });
   await writeRun(options.out, {task: task.name, backend, device, options}, result);
   task.dispose();
   say(verdict(result));
-  const adapter = result.celora ? 'adapter.safetensors, ' : '';
+  const adapter = result.celora ? 'adapter/, ' : '';
   say(`${options.out}: ${adapter}loss.svg, run.json${result.interrupted ? ' (interrupted)' : ''}`);
 }
 

@@ -41,7 +41,7 @@ const FLAGS = {
   seq: {type: 'string', about: 'tokens in a sequence (128)'},
   lr: {type: 'string', about: 'peak learning rate (0.001)'},
   seed: {type: 'string', about: 'seed of batches and adapters (0)'},
-  out: {type: 'string', about: "folder for the adapter, the chart and run.json ('out')"},
+  out: {type: 'string', about: "folder for the adapter (PEFT's files), the chart and run.json ('out')"},
   'no-compare': {type: 'boolean', about: 'do not train exact LoRA beside it'},
   help: {type: 'boolean', about: 'show this'},
 } as const;

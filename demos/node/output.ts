@@ -1,7 +1,5 @@
 import {access, constants, mkdir, rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {writeSafetensors} from '../../src/files/safetensors.ts';
 import {lossChart} from './chart.ts';
 import {type Comparison, verdict} from './compare.ts';
 import type {Options} from './options.ts';
@@ -21,16 +19,6 @@ export async function prepareOutput(folder: string): Promise<void> {
   } catch (error) {
     throw new UserError(`--out: cannot write to '${folder}' (${(error as NodeJS.ErrnoException).code})`);
   }
-}
-
-/** The trained adapter: every trainable weight under its own name. */
-export async function writeAdapter(folder: string, model: LayersModel): Promise<void> {
-  const tensors: Parameters<typeof writeSafetensors>[0] = {};
-  for (const weight of model.trainableWeights) {
-    const data = (await weight.read().data()) as Float32Array;
-    tensors[weight.originalName] = {shape: weight.shape as number[], data};
-  }
-  await write(join(folder, 'adapter.safetensors'), writeSafetensors(tensors));
 }
 
 export interface RunInfo {

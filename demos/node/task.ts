@@ -1,12 +1,14 @@
 import type {Scalar} from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import type {Target} from '../../src/index.ts';
+import type {AdapterFilesOptions, Target} from '../../src/index.ts';
 
 /** Something to fine-tune for: the same for a language model and for digits. */
 export interface Task {
   name: string;
   model: LayersModel;
   target: Target;
+  /** What an adapter's files say of the base. */
+  base: Pick<AdapterFilesOptions, 'baseModel' | 'taskType'>;
   steps: number;
   /** What a step consumes: tokens or images, and how many. */
   unit: 'tokens' | 'images';

@@ -33,6 +33,7 @@ describe('compare', () => {
     name: 'a toy',
     model,
     target: 'all-dense',
+    base: {},
     steps: STEPS,
     unit: 'images',
     unitsPerStep: 8,

@@ -3,11 +3,10 @@ import {mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import type {JsonObject} from '../../../demos/llama/files.ts';
-import {readCheckpoint, readTensor} from '../../../demos/llama/safetensors.ts';
 import type {Comparison} from '../../../demos/node/compare.ts';
 import type {RunInfo} from '../../../demos/node/output.ts';
-import {writeSafetensors} from '../../../src/files/safetensors.ts';
-import {memoryFiles, randomTensors, type Tensors, tinyConfig, tinyTokenizer} from '../llama/fixtures.ts';
+import {decodeTensor, readSafetensors, writeSafetensors} from '../../../src/files/safetensors.ts';
+import {randomTensors, type Tensors, tinyConfig, tinyTokenizer} from '../llama/fixtures.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 
@@ -94,12 +93,13 @@ export async function readRun(folder: string): Promise<Run> {
   return JSON.parse(await readFile(join(folder, 'run.json'), 'utf8')) as Run;
 }
 
-/** Every tensor of an adapter by its name. */
-export async function readAdapter(folder: string): Promise<Tensors> {
-  const files = memoryFiles({'model.safetensors': await readFile(join(folder, 'adapter.safetensors'))});
+/** Every tensor of a run's adapter by its name. */
+export async function adapterTensors(folder: string): Promise<Tensors> {
+  const bytes = await readFile(join(folder, 'adapter', 'adapter_model.safetensors'));
   const tensors: Tensors = {};
-  for (const [name, entry] of await readCheckpoint(files)) {
-    tensors[name] = {shape: entry.shape, data: await readTensor(files, name, entry)};
+  for (const [name, entry] of readSafetensors('adapter', bytes)) {
+    const data = decodeTensor(name, entry, bytes.subarray(entry.start, entry.end));
+    tensors[name] = {shape: entry.shape, data};
   }
   return tensors;
 }

@@ -1,6 +1,6 @@
 import {readdir, writeFile} from 'node:fs/promises';
 import {expect} from 'chai';
-import {demo, readAdapter, readRun, temporaryFolder, textOf, writeLlama} from './demo.ts';
+import {adapterTensors, demo, readRun, temporaryFolder, textOf, writeLlama} from './demo.ts';
 import {curves, readChart} from './drawing.ts';
 
 const STOPPING = 'stopping after this step and saving; once more to quit at once';
@@ -39,8 +39,8 @@ describe('Ctrl-C', () => {
     expect(loss).to.equal(null);
     expect(multiplyAdds % losses.length).to.equal(0);
     expect(curves(svg, 'celora')[0]).to.have.length(losses.length);
-    expect(Object.keys(await readAdapter(path('celora')))).to.have.length(28);
-    expect(stdout).to.include(': adapter.safetensors, loss.svg, run.json (interrupted)');
+    expect(Object.keys(await adapterTensors(path('celora')))).to.have.length(28);
+    expect(stdout).to.include(': adapter/, loss.svg, run.json (interrupted)');
   });
 
   it('while exact LoRA trains keeps all of CE-LoRA', async () => {
@@ -52,16 +52,16 @@ describe('Ctrl-C', () => {
     expect(run.exact!.loss).to.equal(null);
     expect(run.celora!.losses[0]).to.equal(run.exact!.losses[0]);
     expect(curves(svg, 'exact')[0]).to.have.length(run.exact!.losses.length);
-    expect(Object.keys(await readAdapter(path('exact')))).to.have.length(28);
+    expect(Object.keys(await adapterTensors(path('exact')))).to.have.length(28);
   });
 
   it('before training ends the evaluation, and leaves an earlier adapter where it is', async () => {
-    const earlier = await readAdapter(path('celora'));
+    const earlier = await adapterTensors(path('celora'));
     const {run, stdout, stderr} = await interrupted('celora', 5, 'before: held-out loss', 1);
     expect(run).to.include({interrupted: true, baseLoss: null}).and.to.not.have.any.keys('celora', 'exact');
     expect(stderr).to.not.include('100/100');
     expect(stdout).to.include(': loss.svg, run.json (interrupted)');
-    expect(await readAdapter(path('celora'))).to.deep.equal(earlier);
+    expect(await adapterTensors(path('celora'))).to.deep.equal(earlier);
   });
 
   it('during the preparations, when there is nothing to save, ends the program at once', async () => {

@@ -1,14 +1,11 @@
 import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
-import * as tfl from '@tensorflow/tfjs-layers';
 import {expect} from 'chai';
 import {type Options, readOptions} from '../../../demos/node/options.ts';
-import {prepareOutput, writeAdapter, writeRun} from '../../../demos/node/output.ts';
+import {prepareOutput, writeRun} from '../../../demos/node/output.ts';
 import {UserError} from '../../../demos/node/user_error.ts';
-import {onBackend} from '../llama/fixtures.ts';
-import {readAdapter, readRun, temporaryFolder} from './demo.ts';
+import {readRun, temporaryFolder} from './demo.ts';
 
 describe('the output of the Node demo', () => {
-  onBackend('cpu');
   const path = temporaryFolder();
   const options = readOptions(['--target', '(up|down)$', '--seed', '3']) as Options;
   const info = {task: 'a & b', backend: 'cpu', device: 'this', options};
@@ -31,21 +28,6 @@ describe('the output of the Node demo', () => {
       expect(error).to.be.instanceOf(UserError);
       expect((error as Error).message).to.equal(`--out: cannot write to '${out}' (${code})`);
     }
-  });
-
-  it('holds what was trained, under its own names, and nothing else', async () => {
-    const model = tfl.sequential({
-      layers: [
-        tfl.layers.dense({units: 3, inputShape: [2], name: 'up', useBias: false}),
-        tfl.layers.dense({units: 2, name: 'down', trainable: false}),
-      ],
-    });
-    await writeAdapter(path(), model);
-    const adapter = await readAdapter(path());
-    expect(Object.keys(adapter)).to.deep.equal(['up/kernel']);
-    expect(adapter['up/kernel']!.shape).to.deep.equal([2, 3]);
-    expect(adapter['up/kernel']!.data).to.deep.equal(await model.getWeights()[0]!.data());
-    model.dispose();
   });
 
   it('says how the run went', async () => {

@@ -1,16 +1,16 @@
 import {writeFile} from 'node:fs/promises';
-import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {loadLlama} from '../../../demos/llama/load.ts';
 import {evaluate} from '../../../demos/llama/loss.ts';
 import {modelFolder} from '../../../demos/node/model_folder.ts';
-import {applyCELoRA} from '../../../src/index.ts';
+import {loadAdapter} from '../../../src/index.ts';
+import {readAdapter} from '../../../src/node.ts';
 import {dataFolder, onBackend} from '../llama/fixtures.ts';
 import {
+  adapterTensors,
   demo,
   type Ended,
   type Run,
-  readAdapter,
   readRun,
   temporaryFolder,
   textOf,
@@ -21,6 +21,7 @@ import {curves, readChart} from './drawing.ts';
 const METHOD_KEYS = ['loss', 'losses', 'multiplyAdds', 'seconds', 'tokensPerSecond'];
 const PROJECTIONS = 'self_attn.q self_attn.k self_attn.v self_attn.o mlp.gate mlp.up mlp.down'.split(' ');
 
+const peft = (layer: string, side: string) => `base_model.model.${layer}.lora_${side}.weight`;
 const linesOf = (text: string) => text.trimEnd().split('\n');
 
 describe('the Node demo on a Llama', () => {
@@ -55,7 +56,7 @@ describe('the Node demo on a Llama', () => {
       `sample after: "${textOf(3000).slice(2700, 2760)} ⟩ …"`,
       `exact LoRA: held-out loss ${exact!.loss!.toFixed(4)} after ${exact!.seconds.toFixed(1)} s`,
       run.verdict,
-      `${path('out')}: adapter.safetensors, loss.svg, run.json`,
+      `${path('out')}: adapter/, loss.svg, run.json`,
     ]);
     expect(run.verdict).to.include(`Lower held-out loss: ${winner('loss')}, by `);
     expect(run.verdict).to.include(`Faster: ${winner('seconds')}, `);
@@ -107,12 +108,12 @@ describe('the Node demo on a Llama', () => {
   });
 
   it('writes the trained adapter of every projection', async () => {
-    const adapter = await readAdapter(path('out'));
+    const adapter = await adapterTensors(path('out'));
     const layers = [0, 1].flatMap((i) => PROJECTIONS.map((name) => `model.layers.${i}.${name}_proj`));
-    const names = layers.flatMap((layer) => ['lora_a', 'lora_b'].map((part) => `${layer}/${part}`));
+    const names = layers.flatMap((layer) => ['A', 'B'].map((side) => peft(layer, side)));
     expect(Object.keys(adapter)).to.have.members(names);
-    expect(adapter['model.layers.0.self_attn.q_proj/lora_a']!.shape).to.deep.equal([12, 2]);
-    expect(adapter['model.layers.0.self_attn.q_proj/lora_b']!.shape).to.deep.equal([2, 24]);
+    expect(adapter[peft(layers[0]!, 'A')]!.shape).to.deep.equal([2, 12]);
+    expect(adapter[peft(layers[0]!, 'B')]!.shape).to.deep.equal([24, 2]);
     for (const [name, {data}] of Object.entries(adapter)) {
       expect(data.every(Number.isFinite), name).to.equal(true);
       expect(
@@ -127,12 +128,7 @@ describe('the Node demo on a Llama', () => {
     const tokens = tokenizer.encode(textOf(3000).slice(2700));
     const windows = Array.from({length: 18}, (_, i) => tokens.slice(i * SEQ, i * SEQ + SEQ + 1));
     expect(run.baseLoss).to.be.closeTo(await evaluate(model, windows), 1e-4);
-    applyCELoRA(model, {target: /_proj$/, rank: 2, alpha: 4});
-    const adapter = await readAdapter(path('out'));
-    for (const weight of model.trainableWeights) {
-      const {data, shape} = adapter[weight.originalName]!;
-      tf.tidy(() => void weight.write(tf.tensor(data, shape)));
-    }
+    loadAdapter(model, await readAdapter(path('out', 'adapter')));
     expect(run.celora!.loss).to.be.closeTo(await evaluate(model, windows), 1e-4);
     model.dispose();
   });
@@ -155,7 +151,7 @@ describe('the Node demo on a Llama', () => {
     expect(result.options).to.deep.include({compare: false, target: '/[qv]_proj$/'});
     expect(result.options.celora).to.deep.include({axis: 'rows'});
     const targets = new Set(
-      Object.keys(await readAdapter(path('alone'))).map((name) => name.split(/[./]/).at(-2)),
+      Object.keys(await adapterTensors(path('alone'))).map((name) => name.split('.').at(-3)),
     );
     expect([...targets]).to.have.members(['q_proj', 'v_proj']);
     const svg = await readChart(path('alone'));
@@ -207,8 +203,8 @@ describe('the Node demo without arguments', () => {
     expect(celora!.losses).to.have.length(30);
     for (const {loss} of [celora!, exact!]) expect(loss).to.be.below(0.5 * baseLoss!);
     expect(celora!.multiplyAdds).to.be.below(exact!.multiplyAdds);
-    expect(linesOf(ended.stdout).at(-1)).to.equal(`${out}: adapter.safetensors, loss.svg, run.json`);
+    expect(linesOf(ended.stdout).at(-1)).to.equal(`${out}: adapter/, loss.svg, run.json`);
     expect(curves(await readChart(out), 'exact')).to.have.length(2);
-    expect(Object.keys(await readAdapter(out))).to.have.length(8);
+    expect(Object.keys(await adapterTensors(out))).to.have.length(8);
   });
 });
