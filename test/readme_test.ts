@@ -39,6 +39,6 @@ describe('README', () => {
   it('has snippets that the compiler accepts', () => runTsc(join(folder, 'tsconfig.json'), ROOT));
 
   for (const {title, file} of SNIPPETS) {
-    it(`has a snippet that runs in ${title}`, () => runNode(join(folder, file), ROOT));
+    it(`has a snippet that runs in ${title}`, () => runNode(join(folder, file), folder));
   }
 });
