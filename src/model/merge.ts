@@ -3,8 +3,9 @@ import {requireBoolean} from '../config.ts';
 import {adaptedLayers, restoreDense} from './convert.ts';
 
 /**
- * Adds every adapter into its kernel and puts stock Dense layers back in place, with the trainable flags as they were
- * before `applyCELoRA`: the model saves and loads without this package. Compile it again before training.
+ * Adds the active adapter into the kernels and puts stock Dense layers back in place, with the trainable flags as they
+ * were before `applyCELoRA`: the model saves and loads without this package. Other adapters are dropped. Compile it
+ * again before training.
  * @throws Error if the model has no CELoRADense layer.
  */
 export function mergeCELoRA(model: LayersModel): void {
@@ -24,7 +25,7 @@ export function removeCELoRA(model: LayersModel): void {
 }
 
 /**
- * Switches every adapter on or off; off, the model computes what its base does.
+ * Switches the adapters on or off, whichever is active; off, the model computes what its base does.
  * @throws Error if the model has no CELoRADense layer, or if an adapter to be switched off is merged.
  */
 export function setAdapterEnabled(model: LayersModel, enabled: boolean): void {
