@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {type CELoRAConfig, requireBoolean, requireOptions, resolveConfig} from '../config.ts';
+import {type CELoRAConfig, requireBoolean, requireOptions, resolveConfig, show} from '../config.ts';
 import {FileError, quote} from '../files/json.ts';
 import {decodeTensor} from '../files/safetensors.ts';
 import {type AdapterConfig, adapterPrefix, LoRAAdapter} from '../layers/adapter.ts';
@@ -18,7 +18,7 @@ import {
   transposed,
   WEIGHTS_FILE,
 } from './modules.ts';
-import {readPeftConfig} from './read_config.ts';
+import {type ReadConfig, readPeftConfig} from './read_config.ts';
 
 /**
  * Options of {@link loadAdapter}: a name, and for layers that have to be converted what `applyCELoRA` is told. Layers
@@ -27,6 +27,8 @@ import {readPeftConfig} from './read_config.ts';
 export interface LoadAdapterOptions extends Partial<Omit<CELoRAConfig, keyof AdapterConfig>> {
   /** The adapter's name in the model; one of that name is replaced. Default: the active one's, at first 'default'. */
   adapter?: string;
+  /** The base model's name: an adapter that says it is of another one is refused. Default: that is not looked at. */
+  baseModel?: string;
   /** Whether layers without adapter are frozen when layers are converted. Default true. */
   freezeRest?: boolean;
 }
@@ -43,7 +45,10 @@ function checkOptions(options: LoadAdapterOptions): void {
   requireOptions(CALLER, options);
   const fixed = Object.keys(options).find((name) => OF_FILES.includes(name));
   if (fixed) throw new Error(`${CALLER}: ${fixed} is no option: the adapter's files say it`);
-  const {adapter, freezeRest, ...config} = options;
+  const {adapter, baseModel, freezeRest, ...config} = options;
+  if (baseModel !== undefined && typeof baseModel !== 'string') {
+    throw new Error(`${CALLER}: baseModel must be a text, but is ${show(baseModel)}`);
+  }
   if (adapter !== undefined) checkName(CALLER, adapter);
   if (freezeRest !== undefined) requireBoolean(CALLER, 'freezeRest', freezeRest);
   resolveConfig(config, CALLER);
@@ -66,7 +71,9 @@ function layerOf(model: LayersModel, module: string): Layer {
   if (!layer) return fail(`model ${model.name} has no layer for module ${quote(module)}`);
   if (second) throw new Error(`${CALLER}: two layers are named ${module}, and adapters go by name`);
   if (layer instanceof CELoRADense || layer.getClassName() === 'Dense') return layer;
-  return fail(`module ${quote(module)} is a ${layer.getClassName()} here, but adapters are of Dense layers`);
+  return fail(
+    `module ${quote(module)} is of class ${layer.getClassName()} here, but adapters are of Dense layers`,
+  );
 }
 
 const kernelOf = (layer: Layer) =>
@@ -79,7 +86,7 @@ interface Plan {
   config: AdapterConfig;
 }
 
-function planLayer(layer: Layer, tensors: ModuleTensors, configOf: ReturnType<typeof readPeftConfig>): Plan {
+function planLayer(layer: Layer, tensors: ModuleTensors, {configOf}: ReadConfig): Plan {
   const module = layer.name;
   const [inputs, units] = kernelOf(layer).shape as [number, number];
   const rank = tensors.A.entry.shape[0]!;
@@ -136,12 +143,17 @@ export function loadAdapter(
   options: LoadAdapterOptions = {},
 ): CELoRAReport {
   checkOptions(options);
-  const {adapter: name = activeName(model), freezeRest = true, ...config} = options;
+  const {adapter: name = activeName(model), baseModel, freezeRest = true, ...config} = options;
   requireOptions(CALLER, files);
-  const configOf = readPeftConfig(fileOf(files, CONFIG_FILE));
+  const said = readPeftConfig(fileOf(files, CONFIG_FILE));
+  if (baseModel !== undefined && said.baseModel !== undefined && said.baseModel !== baseModel) {
+    throw new FileError(
+      `${CONFIG_FILE}: the adapter is of ${quote(said.baseModel)}, not of ${quote(baseModel)}`,
+    );
+  }
   const bytes = fileOf(files, WEIGHTS_FILE);
   const plans = [...readModules(bytes)].map(([module, tensors]) =>
-    planLayer(layerOf(model, module), tensors, configOf),
+    planLayer(layerOf(model, module), tensors, said),
   );
   refuseMerged(celoraLayers(model), CALLER);
 

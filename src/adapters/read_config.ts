@@ -95,14 +95,19 @@ function pattern(json: JsonObject, key: string, wants: string, test: (n: number)
   };
 }
 
+export interface ReadConfig {
+  /** The base model's name or path; undefined if it is not said. */
+  baseModel: string | undefined;
+  /** What is said of one module's adapter, whose weights have that rank. @throws FileError if they should not. */
+  configOf(module: string, rank: number): AdapterConfig;
+}
+
 /**
  * Reads an adapter_config.json, with PEFT's defaults. Where adapters are is for the weights file to say, so that
  * target_modules and its like are not read.
- * @returns What it says of one module's adapter, whose weights have that rank; it throws a FileError if they should
- *   have another.
  * @throws FileError for a wrong value, and naming the setting for whatever a LoRA adapter here cannot do.
  */
-export function readPeftConfig(bytes: Uint8Array): (module: string, rank: number) => AdapterConfig {
+export function readPeftConfig(bytes: Uint8Array): ReadConfig {
   const json = parseJsonObject(bytes, CONFIG_FILE);
   refuseUnsupported(json);
   const [count, scale] = ['a whole number ≥ 1', 'a finite number > 0'];
@@ -113,7 +118,8 @@ export function readPeftConfig(bytes: Uint8Array): (module: string, rank: number
   if (typeof rslora !== 'boolean') return fail(`use_rslora must be true or false, not ${showJson(rslora)}`);
   const rankOf = pattern(json, 'rank_pattern', count, isRank);
   const alphaOf = pattern(json, 'alpha_pattern', scale, isAlpha);
-  return (module, rank) => {
+  const base = json.base_model_name_or_path;
+  const configOf = (module: string, rank: number): AdapterConfig => {
     const expected = rankOf(module) ?? rankOfMost;
     if (rank !== expected) {
       fail(
@@ -122,4 +128,5 @@ export function readPeftConfig(bytes: Uint8Array): (module: string, rank: number
     }
     return {rank, alpha: alphaOf(module) ?? alphaOfMost, rslora, loraDropout};
   };
+  return {baseModel: typeof base === 'string' && base !== '' ? base : undefined, configOf};
 }

@@ -213,6 +213,7 @@ describeOnHost('loadAdapter', () => {
     ['a wrong value', {keep: 0}, 'loadAdapter: keep must be a number with 0 < keep ≤ 1, but is 0'],
     ['what the files say', {rank: 4}, "loadAdapter: rank is no option: the adapter's files say it"],
     ['a name that is none', {adapter: ''}, "loadAdapter: the name of an adapter must be a text, but is ''"],
+    ['a base that is no name', {baseModel: 3}, 'loadAdapter: baseModel must be a text, but is 3'],
     ['a flag that is none', {freezeRest: 1}, 'loadAdapter: freezeRest must be a boolean, but is 1'],
   ];
   for (const [what, given, message] of options) {

@@ -198,7 +198,17 @@ describeOnHost('an adapter that cannot be used changes nothing', () => {
       layers: [tfl.layers.embedding({inputDim: 5, outputDim: 6, inputLength: 2, name: 'hidden'})],
     });
     const files = adapterOf({}, moduleTensors('hidden', 6, 8));
-    await expectRefused(model, () => loadAdapter(model, files), "module 'hidden' is a Embedding here");
+    await expectRefused(model, () => loadAdapter(model, files), "module 'hidden' is of class Embedding here");
+  });
+
+  it('an adapter of a base of another name, where it is said', async () => {
+    const model = mlp();
+    const files = adapterOf({base_model_name_or_path: 'acme/large'});
+    const load = () => loadAdapter(model, files, {baseModel: 'acme/small'});
+    await expectRefused(model, load, `${CONFIG}: the adapter is of 'acme/large', not of 'acme/small'`);
+    loadAdapter(model, files, {baseModel: 'acme/large'});
+    loadAdapter(model, adapterOf(), {baseModel: 'acme/small'});
+    loadAdapter(model, files);
   });
 
   it('files that are missing, or no bytes', async () => {
