@@ -169,15 +169,17 @@ async function measure(candidates: (Candidate & {ceiling?: number})[], rounds: n
 }
 
 /** A step of a candidate while no other one holds memory; the second, since the first makes what is kept. */
-async function watchAlone({make, optimizer, install}: Omit<Candidate, 'name'>): Promise<Watched> {
-  const trainee = make();
-  const own = optimizer();
-  const installed = install();
-  const step = async () => void (await finish(own.minimize(trainee.loss, true, trainee.variables)!));
-  await step();
-  const watched = await watch(step);
-  for (const held of [...installed, own, trainee]) held.dispose();
-  return watched;
+function watchAlone({make, optimizer, install}: Omit<Candidate, 'name'>): Promise<Watched> {
+  return watch(async (warm) => {
+    const trainee = make();
+    const own = optimizer();
+    const installed = install();
+    const step = async () => void (await finish(own.minimize(trainee.loss, true, trainee.variables)!));
+    await step();
+    warm();
+    await step();
+    for (const held of [...installed, own, trainee]) held.dispose();
+  });
 }
 
 /**

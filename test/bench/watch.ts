@@ -2,47 +2,74 @@ import * as tf from '@tensorflow/tfjs-core';
 
 /** What one run of something took besides time. */
 export interface Watched {
-  /** Most bytes in tensors at the end of any kernel. */
+  /** Most bytes held at a time, each buffer counted once however many tensors share it. */
   peakBytes: number;
   /** Kernels of tfjs that computed something, and passes of the GPU (0 where that is not WebGPU). */
   kernels: number;
   dispatches: number;
 }
 
+interface Tracked {
+  dataId: object;
+  size: number;
+}
 interface Watchable {
   runKernelFunc: (kernel: {kernelName?: string}) => unknown;
-  state: {numBytes: number; kernelDepth: number};
+  trackTensor: (tensor: Tracked, ...others: unknown[]) => void;
+  disposeTensor: (tensor: Tracked) => void;
+  state: {kernelDepth: number};
 }
 
 /** They share memory and compute nothing. */
 const FREE = new Set(['Reshape', 'Identity', 'Cast']);
+/** Of every dtype that a model has. */
+const BYTES = 4;
 
-/** Runs something once and watches every kernel of it. */
-export async function watch(run: () => Promise<void>): Promise<Watched> {
+/**
+ * Watches the kernels and the memory of `run`, from the moment that it says it is warm; tensors made before `run` are not
+ * seen. tfjs's own count of bytes counts a reshape or a saved copy again.
+ */
+export async function watch(run: (warm: () => void) => Promise<void>): Promise<Watched> {
   const engine = tf.engine() as unknown as Watchable;
-  const seen: Watched = {peakBytes: 0, kernels: 0, dispatches: 0};
-  const {runKernelFunc} = engine;
-  engine.runKernelFunc = function (this: Watchable, kernel) {
+  const {runKernelFunc, trackTensor, disposeTensor} = engine;
+  const holders = new WeakMap<object, number>();
+  let bytes = 0;
+  let seen: Watched = {peakBytes: 0, kernels: 0, dispatches: 0};
+  engine.trackTensor = function (tensor, ...others) {
+    const held = holders.get(tensor.dataId) ?? 0;
+    holders.set(tensor.dataId, held + 1);
+    if (held === 0) bytes += BYTES * tensor.size;
+    seen.peakBytes = Math.max(seen.peakBytes, bytes);
+    trackTensor.call(this, tensor, ...others);
+  };
+  engine.disposeTensor = function (tensor) {
+    const held = holders.get(tensor.dataId) ?? 0;
+    if (held > 0) holders.set(tensor.dataId, held - 1);
+    if (held === 1) bytes -= BYTES * tensor.size;
+    disposeTensor.call(this, tensor);
+  };
+  engine.runKernelFunc = function (kernel) {
     const result = runKernelFunc.call(this, kernel);
     if (this.state.kernelDepth === 0 && !FREE.has(kernel.kernelName ?? '')) seen.kernels++;
-    seen.peakBytes = Math.max(seen.peakBytes, this.state.numBytes);
     return result;
   };
-  const encoder = (
-    globalThis as {GPUComputePassEncoder?: {prototype: {dispatchWorkgroups: (...sizes: number[]) => void}}}
-  ).GPUComputePassEncoder?.prototype;
-  const dispatch = encoder?.dispatchWorkgroups;
-  if (encoder && dispatch) {
-    encoder.dispatchWorkgroups = function (...sizes) {
+  const pass = (globalThis as {GPUComputePassEncoder?: {prototype: GPUComputePassEncoder}})
+    .GPUComputePassEncoder?.prototype;
+  const dispatch = pass?.dispatchWorkgroups;
+  if (pass && dispatch) {
+    pass.dispatchWorkgroups = function (...sizes: Parameters<typeof dispatch>) {
       seen.dispatches++;
       dispatch.apply(this, sizes);
     };
   }
   try {
-    await run();
+    await run(() => {
+      seen = {peakBytes: bytes, kernels: 0, dispatches: 0};
+    });
   } finally {
-    Reflect.deleteProperty(engine, 'runKernelFunc');
-    if (encoder && dispatch) encoder.dispatchWorkgroups = dispatch;
+    for (const name of ['runKernelFunc', 'trackTensor', 'disposeTensor'])
+      Reflect.deleteProperty(engine, name);
+    if (pass && dispatch) pass.dispatchWorkgroups = dispatch;
   }
   return seen;
 }
