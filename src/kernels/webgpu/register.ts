@@ -2,12 +2,24 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
 import {portableKernel} from '../portable/register.ts';
 import * as training from '../training_kernel_names.ts';
+import * as transformer from '../transformer_kernel_names.ts';
 import {adamWStep} from './adamw_step.ts';
 import type {WebGPUBackend} from './backend.ts';
+import {causalAttention, causalAttentionGrad} from './causal_attention.ts';
 import {columnScores, packColumns, selectColumns} from './columns.ts';
 import {countLabels, crossEntropy, crossEntropyGrad} from './cross_entropy.ts';
 import {embeddingGrad, embeddingLookup} from './embedding.ts';
+import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {globalNorm} from './global_norm.ts';
+import {
+  addRMSNorm,
+  layerNorm,
+  layerNormGrad,
+  layerNormWeightGrad,
+  rmsNorm,
+  rmsNormGrad,
+  rmsNormWeightGrad,
+} from './norms.ts';
 import {packTensors, unpackTensors} from './pack_tensors.ts';
 import {
   activationGrad,
@@ -17,6 +29,7 @@ import {
   sampledActivationGrad,
 } from './products.ts';
 import {deviceRandomUniform, dropoutMask} from './random_uniform.ts';
+import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
 
 type Implementation = (
@@ -46,6 +59,18 @@ const KERNELS: Record<string, Implementation> = {
   [training.AdamWStep]: adamWStep,
   [training.PackTensors]: packTensors,
   [training.UnpackTensors]: unpackTensors,
+  [transformer.RMSNorm]: rmsNorm,
+  [transformer.AddRMSNorm]: addRMSNorm,
+  [transformer.RMSNormGrad]: rmsNormGrad,
+  [transformer.RMSNormWeightGrad]: rmsNormWeightGrad,
+  [transformer.LayerNorm]: layerNorm,
+  [transformer.LayerNormGrad]: layerNormGrad,
+  [transformer.LayerNormWeightGrad]: layerNormWeightGrad,
+  [transformer.RotaryEmbedding]: rotaryEmbedding,
+  [transformer.GatedUnit]: gatedUnit,
+  [transformer.GatedUnitGrad]: gatedUnitGrad,
+  [transformer.CausalAttention]: causalAttention,
+  [transformer.CausalAttentionGrad]: causalAttentionGrad,
 };
 
 /** Whether backend 'webgpu' uses our shaders; by default where the adapter is a real one. */

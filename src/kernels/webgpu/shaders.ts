@@ -23,6 +23,563 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }
 `;
 
+export const attention = `// output = softmax(scale · q kᵀ) v and logSumExp of each head, as FlashAttention-2 (arXiv 2307.08691) has it: a workgroup has 64
+// rows of q and goes over the keys in wide tiles, with the largest score and the sum of powers so far of each row. Powers
+// are of 2: u.scale is the scale · log₂ e.
+
+// A score of what is not seen. A row that has seen nothing yet counts such keys as if it saw them, until the factor of its
+// first real score, 2^(UNSEEN − score) = 0, takes them away.
+const UNSEEN = -1e30;
+const LN_2 = 0.6931471805599453;
+
+// The scores of four rows, of what they do not see UNSEEN.
+fn seen(scores: mat4x4f, row: u32, tokens: vec4u, ofRows: vec4i, ofKeys: vec4i) -> mat4x4f {
+  return mat4x4f(
+    seenByRow(scores[0], row, tokens, ofRows.x, ofKeys),
+    seenByRow(scores[1], row + 1u, tokens, ofRows.y, ofKeys),
+    seenByRow(scores[2], row + 2u, tokens, ofRows.z, ofKeys),
+    seenByRow(scores[3], row + 3u, tokens, ofRows.w, ofKeys),
+  );
+}
+
+fn seenByRow(scores: vec4f, row: u32, tokens: vec4u, ofRow: i32, ofKeys: vec4i) -> vec4f {
+  return select(u.scale * scores, vec4f(UNSEEN), (tokens > vec4u(row)) | (ofKeys != vec4i(ofRow)));
+}
+
+// The largest number of each of four rows.
+fn largest(a: mat4x4f, b: mat4x4f) -> vec4f {
+  let m = transpose(mat4x4f(max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])));
+  return max(max(m[0], m[1]), max(m[2], m[3]));
+}
+
+fn sumOfRows(a: mat4x4f, b: mat4x4f) -> vec4f {
+  let m = transpose(a + b);
+  return m[0] + m[1] + (m[2] + m[3]);
+}
+
+fn powers(scores: mat4x4f, top: vec4f) -> mat4x4f {
+  return mat4x4f(
+    exp2(scores[0] - top.x),
+    exp2(scores[1] - top.y),
+    exp2(scores[2] - top.z),
+    exp2(scores[3] - top.w),
+  );
+}
+
+fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
+  return mat4x4f(rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w);
+}
+
+// Shows the threads of a row what each of them has of it: number x · 16 + ty is of thread (x, ty).
+fn share(tx: u32, ty: u32, upper: vec4f, lower: vec4f) {
+  workgroupBarrier();
+  slices[tx * 16u + ty] = upper;
+  slices[tx * 16u + 8u + ty] = lower;
+  workgroupBarrier();
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tx = thread % ACROSS;
+  let ty = thread / ACROSS;
+  let head = group.x;
+  let batch = group.y;
+  // the last rows see most: they begin first
+  let row0 = (groups.z - 1u - group.z) * 64u;
+  let upper = row0 + 4u * ty;
+  let lower = upper + 32u;
+  let strideQ = u.heads * u.c;
+  let strideK = u.kvHeads * u.c;
+  let startQ = batch * u.t * strideQ + head * u.c;
+  let startK = batch * u.t * strideK + head / (u.heads / u.kvHeads) * u.c;
+  let ofUpper = segmentsOf(batch, upper);
+  let ofLower = segmentsOf(batch, lower);
+  var sums: Wide;
+  var topUpper = vec4f(UNSEEN);
+  var topLower = vec4f(UNSEEN);
+  var totalUpper = vec4f(0);
+  var totalLower = vec4f(0);
+  let end = min(u.t, row0 + 64u);
+  for (var key0 = 0u; key0 < end; key0 += 8u * ACROSS) {
+    var p = Wide();
+    for (var k = 0u; k < u.c; k += 16u) {
+      let left = read_queries(startQ, strideQ, row0, 16u, k, thread);
+      let right = read_keys(startK, strideK, key0, 2u * ACROSS, k, thread);
+      workgroupBarrier();
+      putBlock(0u, 16u, thread, left);
+      putBlock(RIGHT, 2u * ACROSS, thread, right);
+      workgroupBarrier();
+      multiplyWide(&p, tx, ty);
+    }
+    let first = key0 + 4u * tx;
+    let second = first + 4u * ACROSS;
+    let numbers = first + vec4u(0, 1, 2, 3);
+    let otherNumbers = second + vec4u(0, 1, 2, 3);
+    let ofKeys = segmentsOf(batch, first);
+    let ofOthers = segmentsOf(batch, second);
+    p[0] = seen(p[0], upper, numbers, ofUpper, ofKeys);
+    p[1] = seen(p[1], upper, otherNumbers, ofUpper, ofOthers);
+    p[2] = seen(p[2], lower, numbers, ofLower, ofKeys);
+    p[3] = seen(p[3], lower, otherNumbers, ofLower, ofOthers);
+    share(tx, ty, largest(p[0], p[1]), largest(p[2], p[3]));
+    var newUpper = topUpper;
+    var newLower = topLower;
+    for (var x = 0u; x < ACROSS; x++) {
+      newUpper = max(newUpper, slices[x * 16u + ty]);
+      newLower = max(newLower, slices[x * 16u + 8u + ty]);
+    }
+    let factorUpper = exp2(topUpper - newUpper);
+    let factorLower = exp2(topLower - newLower);
+    topUpper = newUpper;
+    topLower = newLower;
+    p[0] = powers(p[0], topUpper);
+    p[1] = powers(p[1], topUpper);
+    p[2] = powers(p[2], topLower);
+    p[3] = powers(p[3], topLower);
+    totalUpper = totalUpper * factorUpper + sumOfRows(p[0], p[1]);
+    totalLower = totalLower * factorLower + sumOfRows(p[2], p[3]);
+    sums[0] = scaled(sums[0], factorUpper);
+    sums[1] = scaled(sums[1], factorUpper);
+    sums[2] = scaled(sums[2], factorLower);
+    sums[3] = scaled(sums[3], factorLower);
+    for (var slice = 0u; slice < ACROSS / 2u && key0 + 16u * slice < end; slice++) {
+      workgroupBarrier();
+      putColumns(slice, tx, ty, p[0], p[2]);
+      putColumns(slice, ACROSS + tx, ty, p[1], p[3]);
+      put_values(startK, strideK, key0 + 16u * slice, thread);
+      workgroupBarrier();
+      multiplyWide(&sums, tx, ty);
+    }
+  }
+  share(tx, ty, totalUpper, totalLower);
+  var allUpper = vec4f(0);
+  var allLower = vec4f(0);
+  for (var x = 0u; x < ACROSS; x++) {
+    allUpper += slices[x * 16u + ty];
+    allLower += slices[x * 16u + 8u + ty];
+  }
+  sums[0] = scaled(sums[0], 1.0 / allUpper);
+  sums[1] = scaled(sums[1], 1.0 / allUpper);
+  sums[2] = scaled(sums[2], 1.0 / allLower);
+  sums[3] = scaled(sums[3], 1.0 / allLower);
+  storeTile(startQ, strideQ, row0, tx, ty, sums);
+  if (tx > 0u) { return; }
+  let logUpper = LN_2 * (topUpper + log2(allUpper));
+  let logLower = LN_2 * (topLower + log2(allLower));
+  let start = (batch * u.heads + head) * u.t;
+  for (var i = 0u; i < 4u; i++) {
+    if (upper + i < u.t) { logSumExp[start + upper + i] = logUpper[i]; }
+    if (lower + i < u.t) { logSumExp[start + lower + i] = logLower[i]; }
+  }
+}
+`;
+
+export const attention_dots = `// dots[b, h, t] = Σ dy · y of the head h of token t, both [b, t, heads, c]: 8 threads a head, which the workgroup has 32 of.
+var<workgroup> sums: array<f32, 256>;
+
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let i = (group.x + group.y * groups.x) * 32u + thread / 8u;
+  var sum = 0.0;
+  if (i < u.size) {
+    for (var x = thread % 8u; x < u.width; x += 8u) {
+//#if VEC4
+      sum += dot(dy[i * u.width + x], y[i * u.width + x]);
+//#else
+      sum += dy[i * u.width + x] * y[i * u.width + x];
+//#end
+    }
+  }
+  sums[thread] = sum;
+  workgroupBarrier();
+  if (thread % 8u > 0u || i >= u.size) { return; }
+  var total = 0.0;
+  for (var x = 0u; x < 8u; x++) { total += sums[thread + x]; }
+  let token = i / u.heads;
+  dots[(token / u.t * u.heads + i % u.heads) * u.t + token % u.t] = total;
+}
+`;
+
+export const attention_grad = `// The gradient by q, k or v of causal attention, as FlashAttention-2 (arXiv 2307.08691) has it: a workgroup has 64 tokens of
+// a head of q and goes over those that they see, or with KEYS of k and v and goes over those that see them, in narrow tiles
+// whose scores it makes again.
+//
+//   by q (rows q, columns k):  output = scale · dS k
+//   by k (rows k, columns q):  output = scale · dSᵀ q    KEYS
+//   by v (rows k, columns q):  output = Pᵀ dy            KEYS, OF_V
+//
+// P = exp(scale · rows · columnsᵀ − logSumExp), dS = P · (dP − dots), dP = gradRows · gradColumnsᵀ: dy vᵀ, or v dyᵀ.
+// KEYS: what heads h of q share, the h-th of them adds to part h of the output, to be added up by sum_parts.
+const LOG2_E = 1.4426950408889634;
+
+// P or dS of four rows, 0 where nothing is seen.
+fn weights(
+  scores: mat4x4f,
+  gradients: mat4x4f,
+  row: u32,
+  columns: vec4u,
+  logs: mat4x4f,
+  dots: mat4x4f,
+  ofRows: vec4i,
+  ofColumns: vec4i,
+) -> mat4x4f {
+  return mat4x4f(
+    weightsOfRow(scores[0], gradients[0], row, columns, logs[0], dots[0], ofRows.x, ofColumns),
+    weightsOfRow(scores[1], gradients[1], row + 1u, columns, logs[1], dots[1], ofRows.y, ofColumns),
+    weightsOfRow(scores[2], gradients[2], row + 2u, columns, logs[2], dots[2], ofRows.z, ofColumns),
+    weightsOfRow(scores[3], gradients[3], row + 3u, columns, logs[3], dots[3], ofRows.w, ofColumns),
+  );
+}
+
+fn weightsOfRow(
+  scores: vec4f,
+  gradients: vec4f,
+  row: u32,
+  columns: vec4u,
+  logs: vec4f,
+  dots: vec4f,
+  ofRow: i32,
+  ofColumns: vec4i,
+) -> vec4f {
+//#if KEYS
+  let unseen = (columns < vec4u(row)) | (columns >= vec4u(u.t));
+//#else
+  let unseen = columns > vec4u(row);
+//#end
+  let p = exp2(LOG2_E * (u.scale * scores - logs));
+//#if OF_V
+  let weight = p;
+//#else
+  let weight = p * (gradients - dots);
+//#end
+  return select(weight, vec4f(0), unseen | (ofColumns != vec4i(ofRow)));
+}
+
+// What logSumExp, or dots, has of four queries, [b, heads, t].
+fn logsOf(start: u32, query: u32) -> vec4f {
+  let last = u.t - 1u;
+  return vec4f(
+    logSumExp[start + min(query, last)],
+    logSumExp[start + min(query + 1u, last)],
+    logSumExp[start + min(query + 2u, last)],
+    logSumExp[start + min(query + 3u, last)],
+  );
+}
+
+fn dotsOf(start: u32, query: u32) -> vec4f {
+//#if OF_V
+  return vec4f(0);
+//#else
+  let last = u.t - 1u;
+  return vec4f(
+    dots[start + min(query, last)],
+    dots[start + min(query + 1u, last)],
+    dots[start + min(query + 2u, last)],
+    dots[start + min(query + 3u, last)],
+  );
+//#end
+}
+
+// Of the numbers of four queries, those of each of 4 × 4 pairs: the queries are its rows, or its columns with KEYS.
+fn ofPairs(queries: vec4f) -> mat4x4f {
+//#if KEYS
+  return mat4x4f(queries, queries, queries, queries);
+//#else
+  return mat4x4f(vec4f(queries.x), vec4f(queries.y), vec4f(queries.z), vec4f(queries.w));
+//#end
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tx = thread % ACROSS;
+  let ty = thread / ACROSS;
+  let head = group.x;
+  let batch = group.y;
+  let share = u.heads / u.kvHeads;
+  let strideQ = u.heads * u.c;
+  let strideK = u.kvHeads * u.c;
+  let startQ = batch * u.t * strideQ + head * u.c;
+  let startK = batch * u.t * strideK + head / share * u.c;
+  let startNumbers = (batch * u.heads + head) * u.t;
+//#if KEYS
+  // the first keys are seen by most: they begin first
+  let row0 = group.z * 64u;
+  let begin = row0;
+  let end = u.t;
+  let startRows = startK;
+  let strideRows = strideK;
+  let startColumns = startQ;
+  let strideColumns = strideQ;
+//#else
+  // the last queries see most
+  let row0 = (groups.z - 1u - group.z) * 64u;
+  let begin = 0u;
+  let end = min(u.t, row0 + 64u);
+  let startRows = startQ;
+  let strideRows = strideQ;
+  let startColumns = startK;
+  let strideColumns = strideK;
+//#end
+  let upper = row0 + 4u * ty;
+  let lower = upper + 32u;
+  let ofUpper = segmentsOf(batch, upper);
+  let ofLower = segmentsOf(batch, lower);
+//#if KEYS
+//#else
+  let logsUpper = ofPairs(logsOf(startNumbers, upper));
+  let logsLower = ofPairs(logsOf(startNumbers, lower));
+  let dotsUpper = ofPairs(dotsOf(startNumbers, upper));
+  let dotsLower = ofPairs(dotsOf(startNumbers, lower));
+//#end
+  var sums: Wide;
+  for (var column0 = begin; column0 < end; column0 += 4u * ACROSS) {
+    var p = Narrow();
+    for (var k = 0u; k < u.c; k += 16u) {
+      let left = read_rows(startRows, strideRows, row0, 16u, k, thread);
+      let right = read_columns(startColumns, strideColumns, column0, ACROSS, k, thread);
+      workgroupBarrier();
+      putBlock(0u, 16u, thread, left);
+      putBlock(RIGHT, ACROSS, thread, right);
+      workgroupBarrier();
+      multiplyNarrow(&p, tx, ty);
+    }
+    var gradients = Narrow();
+//#if OF_V
+//#else
+    for (var k = 0u; k < u.c; k += 16u) {
+      let left = read_gradRows(startRows, strideRows, row0, 16u, k, thread);
+      let right = read_gradColumns(startColumns, strideColumns, column0, ACROSS, k, thread);
+      workgroupBarrier();
+      putBlock(0u, 16u, thread, left);
+      putBlock(RIGHT, ACROSS, thread, right);
+      workgroupBarrier();
+      multiplyNarrow(&gradients, tx, ty);
+    }
+//#end
+    let column = column0 + 4u * tx;
+    let columnNumbers = column + vec4u(0, 1, 2, 3);
+    let ofColumns = segmentsOf(batch, column);
+//#if KEYS
+    let logsUpper = ofPairs(logsOf(startNumbers, column));
+    let dotsUpper = ofPairs(dotsOf(startNumbers, column));
+    let logsLower = logsUpper;
+    let dotsLower = dotsUpper;
+//#end
+    p[0] = weights(p[0], gradients[0], upper, columnNumbers, logsUpper, dotsUpper, ofUpper, ofColumns);
+    p[1] = weights(p[1], gradients[1], lower, columnNumbers, logsLower, dotsLower, ofLower, ofColumns);
+    for (var slice = 0u; slice < ACROSS / 4u && column0 + 16u * slice < end; slice++) {
+      workgroupBarrier();
+      putColumns(slice, tx, ty, p[0], p[1]);
+//#if OF_V
+      put_gradColumns(startColumns, strideColumns, column0 + 16u * slice, thread);
+//#else
+      put_columns(startColumns, strideColumns, column0 + 16u * slice, thread);
+//#end
+      workgroupBarrier();
+      multiplyWide(&sums, tx, ty);
+    }
+  }
+//#if OF_V
+//#else
+  sums[0] *= u.scale;
+  sums[1] *= u.scale;
+  sums[2] *= u.scale;
+  sums[3] *= u.scale;
+//#end
+//#if KEYS
+  let part = head % share * groups.y * u.t * strideK;
+  storeTile(part + startK, strideK, row0, tx, ty, sums);
+//#else
+  storeTile(startQ, strideQ, row0, tx, ty, sums);
+//#end
+}
+`;
+
+export const attention_matrix = `// How the kernels of attention read NAME: rows of u.c numbers of one head, that of token 0 beginning at number \`start\`,
+// \`stride\` numbers apart. A token beyond the last is the last.
+fn row_NAME(start: u32, stride: u32, token: u32, column: u32) -> vec4f {
+  return load_NAME(start + min(token, u.t - 1u) * stride, column, u.c);
+}
+
+// One thread's block of the slice that is numbers k … k + 15 of the 4 · width tokens from \`first\` on: see putBlock.
+fn read_NAME(start: u32, stride: u32, first: u32, width: u32, k: u32, thread: u32) -> mat4x4f {
+  if (thread >= 4u * width) { return mat4x4f(); }
+  let token = first + thread / 4u * 4u;
+  let column = k + thread % 4u * 4u;
+  return mat4x4f(
+    row_NAME(start, stride, token, column),
+    row_NAME(start, stride, token + 1u, column),
+    row_NAME(start, stride, token + 2u, column),
+    row_NAME(start, stride, token + 3u, column),
+  );
+}
+
+// Writes to the right the slice whose depth is the 16 tokens from \`first\` on, and whose columns are the numbers of the head.
+fn put_NAME(start: u32, stride: u32, first: u32, thread: u32) {
+  let row = thread / (2u * ACROSS);
+  let block = thread % (2u * ACROSS);
+  let a = row_NAME(start, stride, first + row, 4u * block);
+  let b = row_NAME(start, stride, first + row + 4u, 4u * block);
+  let c = row_NAME(start, stride, first + row + 8u, 4u * block);
+  let d = row_NAME(start, stride, first + row + 12u, 4u * block);
+  let at = RIGHT + row * 2u * ACROSS;
+  slices[at + block] = a;
+  slices[at + 8u * ACROSS + (block ^ 2u)] = b;
+  slices[at + 16u * ACROSS + (block ^ 4u)] = c;
+  slices[at + 24u * ACROSS + (block ^ 6u)] = d;
+}
+`;
+
+export const attention_tile = `// What the kernels of attention have in common: products of tiles by a workgroup of 8 × ACROSS threads.
+//
+// A tile has 64 rows and 4 ACROSS columns, or 8 ACROSS if it is wide. Thread (tx, ty) has its rows 4 ty … 4 ty + 3 and
+// 32 + 4 ty …, and its columns 4 tx … 4 tx + 3 and, of a wide one, 4 ACROSS + 4 tx …: of every 4 × 4 numbers a matrix, whose
+// columns (of WGSL) are the rows (of the tile). That is 8 × 4 or 8 × 8 numbers a thread, since 4 × 4 would leave the
+// arithmetic waiting for workgroup memory.
+//
+// A product's depth goes through workgroup memory in slices of 16, [depth][row / 4] to the left and [depth][column / 4] to
+// the right. Within a row of vec4s their places are turned by depth / 4, so that threads that write one column meet no bank
+// twice.
+const THREADS = 8u * ACROSS;
+const RIGHT = 256u;
+
+alias Narrow = array<mat4x4f, 2>;
+alias Wide = array<mat4x4f, 4>;
+
+var<workgroup> slices: array<vec4f, RIGHT + 32u * ACROSS>;
+
+fn outer(sum: mat4x4f, a: vec4f, b: vec4f) -> mat4x4f {
+  return mat4x4f(
+    fma(vec4f(a.x), b, sum[0]),
+    fma(vec4f(a.y), b, sum[1]),
+    fma(vec4f(a.z), b, sum[2]),
+    fma(vec4f(a.w), b, sum[3]),
+  );
+}
+
+// Adds the products of the slices.
+fn multiplyNarrow(sums: ptr<function, Narrow>, tx: u32, ty: u32) {
+  for (var k = 0u; k < 16u; k += 4u) {
+    let left = k * 16u + (ty ^ (k / 2u));
+    let right = RIGHT + k * ACROSS + (tx ^ (k / 2u));
+    narrowStep(sums, left, right);
+    narrowStep(sums, left + 16u, right + ACROSS);
+    narrowStep(sums, left + 32u, right + 2u * ACROSS);
+    narrowStep(sums, left + 48u, right + 3u * ACROSS);
+  }
+}
+
+fn narrowStep(sums: ptr<function, Narrow>, left: u32, right: u32) {
+  let b = slices[right];
+  (*sums)[0] = outer((*sums)[0], slices[left], b);
+  (*sums)[1] = outer((*sums)[1], slices[left + 8u], b);
+}
+
+fn multiplyWide(sums: ptr<function, Wide>, tx: u32, ty: u32) {
+  for (var k = 0u; k < 16u; k += 4u) {
+    let left = k * 16u + (ty ^ (k / 2u));
+    let right = RIGHT + k * 2u * ACROSS + (tx ^ (k / 2u));
+    wideStep(sums, left, right);
+    wideStep(sums, left + 16u, right + 2u * ACROSS);
+    wideStep(sums, left + 32u, right + 4u * ACROSS);
+    wideStep(sums, left + 48u, right + 6u * ACROSS);
+  }
+}
+
+fn wideStep(sums: ptr<function, Wide>, left: u32, right: u32) {
+  let a0 = slices[left];
+  let a1 = slices[left + 8u];
+  let b0 = slices[right];
+  let b1 = slices[right + ACROSS];
+  (*sums)[0] = outer((*sums)[0], a0, b0);
+  (*sums)[1] = outer((*sums)[1], a0, b1);
+  (*sums)[2] = outer((*sums)[2], a1, b0);
+  (*sums)[3] = outer((*sums)[3], a1, b1);
+}
+
+// Writes one thread's block of a slice of 4 · width rows or columns: 4 of these by 4 along the depth, from read_NAME.
+fn putBlock(to: u32, width: u32, thread: u32, block: mat4x4f) {
+  if (thread >= 4u * width) { return; }
+  let turned = transpose(block);
+  let k = thread % 4u;
+  let at = to + 4u * k * width + ((thread / 4u) ^ (2u * k));
+  slices[at] = turned[0];
+  slices[at + width] = turned[1];
+  slices[at + 2u * width] = turned[2];
+  slices[at + 3u * width] = turned[3];
+}
+
+// Writes to the left the slice whose depth is columns 16 \`slice\` … of a tile, these 4 columns being one thread's.
+fn putColumns(slice: u32, tx: u32, ty: u32, upper: mat4x4f, lower: mat4x4f) {
+  if (tx / 4u != slice) { return; }
+  let k = tx % 4u;
+  let at = 64u * k + (ty ^ (2u * k));
+  let above = transpose(upper);
+  let below = transpose(lower);
+  slices[at] = above[0];
+  slices[at + 16u] = above[1];
+  slices[at + 32u] = above[2];
+  slices[at + 48u] = above[3];
+  slices[at + 8u] = below[0];
+  slices[at + 24u] = below[1];
+  slices[at + 40u] = below[2];
+  slices[at + 56u] = below[3];
+}
+
+// The ids of the segments of four tokens.
+fn segmentsOf(batch: u32, token: u32) -> vec4i {
+//#if SEGMENTS
+  let start = batch * u.t;
+  let last = u.t - 1u;
+  return vec4i(
+    segments[start + min(token, last)],
+    segments[start + min(token + 1u, last)],
+    segments[start + min(token + 2u, last)],
+    segments[start + min(token + 3u, last)],
+  );
+//#else
+  return vec4i(0);
+//#end
+}
+
+// Numbers \`column\` … \`column\` + 3 of a row of the output, that of token \`row\` and beginning at number \`start\`.
+fn store(start: u32, row: u32, column: u32, value: vec4f) {
+  if (row >= u.t || column >= u.c) { return; }
+//#if VEC4
+  output[(start + column) / 4u] = value;
+//#else
+  for (var i = 0u; i < min(4u, u.c - column); i++) { output[start + column + i] = value[i]; }
+//#end
+}
+
+// A tile of the output from number \`start\` on, its tokens \`stride\` numbers apart.
+fn storeTile(start: u32, stride: u32, row0: u32, tx: u32, ty: u32, tile: Wide) {
+  storeBlock(start, stride, row0 + 4u * ty, 4u * tx, tile[0]);
+  storeBlock(start, stride, row0 + 4u * ty, 4u * (ACROSS + tx), tile[1]);
+  storeBlock(start, stride, row0 + 32u + 4u * ty, 4u * tx, tile[2]);
+  storeBlock(start, stride, row0 + 32u + 4u * ty, 4u * (ACROSS + tx), tile[3]);
+}
+
+fn storeBlock(start: u32, stride: u32, row: u32, column: u32, block: mat4x4f) {
+  store(start + row * stride, row, column, block[0]);
+  store(start + (row + 1u) * stride, row + 1u, column, block[1]);
+  store(start + (row + 2u) * stride, row + 2u, column, block[2]);
+  store(start + (row + 3u) * stride, row + 3u, column, block[3]);
+}
+`;
+
 export const column_squares = `// parts[part, j] = Σ over the rows i of the part of dy[i, j]²: 64 columns and 4 rows at a time for a workgroup.
 var<workgroup> sums: array<f32, 256>;
 
@@ -176,6 +733,35 @@ fn main(
   if (row >= u.rows) { return; }
   let start = ids[row] * u.width;
   for (var j = thread; j < u.width; j += 64u) { rows[row * u.width + j] = table[start + j]; }
+}
+`;
+
+export const gated_unit = `// y = x · σ(u(x)) · up for x = gate, u(x) = x, or LINEAR · x + CUBIC · x³ with GELU; with GRAD its gradients for dy.
+const LINEAR = 1.5957691216057308; // √(8/π)
+const CUBIC = 0.044715 * LINEAR;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64u;
+  if (i >= u.size) { return; }
+  let x = gate[i];
+//#if GELU
+  let argument = x * (LINEAR + CUBIC * x * x);
+//#else
+  let argument = x;
+//#end
+  let sigmoid = 1.0 / (1.0 + exp(-argument));
+  let activated = x * sigmoid;
+//#if GRAD
+  var curved = activated - activated * sigmoid;
+//#if GELU
+  curved *= LINEAR + 3.0 * CUBIC * x * x;
+//#end
+  dGate[i] = dy[i] * up[i] * (sigmoid + curved);
+  dUp[i] = dy[i] * activated;
+//#else
+  y[i] = activated * up[i];
+//#end
 }
 `;
 
@@ -549,6 +1135,130 @@ fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
 }
 `;
 
+export const norm = `// y = x̂ · weight + bias of each row, bias with BIAS. With RESIDUAL the row is x + residual, and is stored too. A workgroup a
+// row.
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = group.x + group.y * groups.x;
+  if (row >= u.rows) { return; }
+  let start = row * u.width;
+  let ofRow = statistics(start, thread);
+  for (var i = thread; i < u.width; i += 256u) {
+    let value = item(start + i);
+    let normed = (value - ofRow.x) * ofRow.y;
+//#if BIAS
+    y[start + i] = normed * weight[i] + bias[i];
+//#else
+    y[start + i] = normed * weight[i];
+//#end
+//#if RESIDUAL
+    sum[start + i] = value;
+//#end
+  }
+}
+`;
+
+export const norm_grad = `// dx = (g − mean(g) − x̂ · mean(g · x̂)) / σ + dSum of each row, g = dy · weight, 1 / σ the second of its statistics; mean(g)
+// only if CENTRED, dSum with SUM. A workgroup a row.
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = group.x + group.y * groups.x;
+  if (row >= u.rows) { return; }
+  let start = row * u.width;
+  let ofRow = statistics(start, thread);
+  var gradients = 0.0;
+  var products = 0.0;
+  for (var i = thread; i < u.width; i += 256u) {
+    let g = dy[start + i] * weight[i];
+    gradients += along(g, Item(1));
+    products += along(g, (item(start + i) - ofRow.x) * ofRow.y);
+  }
+  var mean = 0.0;
+//#if CENTRED
+  mean = sumOfGroup(gradients, thread) / u.size;
+//#end
+  let share = sumOfGroup(products, thread) / u.size;
+  for (var i = thread; i < u.width; i += 256u) {
+    let normed = (item(start + i) - ofRow.x) * ofRow.y;
+    let gradient = (dy[start + i] * weight[i] - mean - normed * share) * ofRow.y;
+//#if SUM
+    dx[start + i] = gradient + dSum[start + i];
+//#else
+    dx[start + i] = gradient;
+//#end
+  }
+}
+`;
+
+export const norm_row = `// What the norms have in common: the statistics of a row of u.width items, vec4s with VEC4 and single numbers otherwise,
+// whose workgroup of 256 threads reads it from memory once and from its cache afterwards.
+//#if VEC4
+alias Item = vec4f;
+
+fn along(a: Item, b: Item) -> f32 { return dot(a, b); }
+//#else
+alias Item = f32;
+
+fn along(a: Item, b: Item) -> f32 { return a * b; }
+//#end
+
+fn item(i: u32) -> Item {
+//#if RESIDUAL
+  return x[i] + residual[i];
+//#else
+  return x[i];
+//#end
+}
+
+// mean(x), 0 unless CENTRED, and 1 / √(mean((x − that)²) + ε) of the row that begins at item \`start\`.
+fn statistics(start: u32, thread: u32) -> vec2f {
+  var mean = 0.0;
+//#if CENTRED
+  var sum = 0.0;
+  for (var i = thread; i < u.width; i += 256u) { sum += along(item(start + i), Item(1)); }
+  mean = sumOfGroup(sum, thread) / u.size;
+//#end
+  var squares = 0.0;
+  for (var i = thread; i < u.width; i += 256u) {
+    let centred = item(start + i) - mean;
+    squares += along(centred, centred);
+  }
+  return vec2f(mean, inverseSqrt(sumOfGroup(squares, thread) / u.size + u.epsilon));
+}
+`;
+
+export const norm_weight_grad = `// parts[part] = Σ dy · x̂ over the u.part rows of a part, a workgroup's; to be added up by sum_parts.
+@compute @workgroup_size(256)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let part = group.x + group.y * groups.x;
+  let first = part * u.part;
+  if (first >= u.rows) { return; }
+  let end = min(u.rows, first + u.part);
+  for (var row = first; row < end; row++) {
+    let start = row * u.width;
+    let ofRow = statistics(start, thread);
+    // no thread reads what another one has written
+    for (var i = thread; i < u.width; i += 256u) {
+      let product = dy[start + i] * ((item(start + i) - ofRow.x) * ofRow.y);
+      let to = part * u.width + i;
+      if (row == first) { parts[to] = product; } else { parts[to] += product; }
+    }
+  }
+}
+`;
+
 export const pack_columns = `// packed[i, x] = W[i, I[x]] − Σ_r A0[i, r] B0[r, I[x]]: the kept columns of the residual, [in, k]. TURNED: W is [out, in].
 @compute @workgroup_size(64, 4)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -623,6 +1333,43 @@ fn maxOfGroup(value: f32, thread: u32) -> f32 {
   let top = reduced[0];
   workgroupBarrier();
   return top;
+}
+`;
+
+export const rotary_embedding = `// Turns the pairs of x by the angles of their token: u.pairs of these a head, u.heads heads a token. A thread has one pair, or
+// four where the buffers are of vec4s: with INTERLEAVED these lie in two neighbours, which REGROUP makes two of one kind each.
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64u;
+  if (i >= u.size) { return; }
+  let head = i / u.pairs;
+  let pair = i % u.pairs;
+  let angle = head / u.heads % u.t * u.pairs + pair;
+//#if INTERLEAVED
+  let first = 2u * i;
+  let second = first + 1u;
+//#else
+  let first = 2u * head * u.pairs + pair;
+  let second = first + u.pairs;
+//#end
+  var a = x[first];
+  var b = x[second];
+//#if REGROUP
+  let before = a;
+  a = vec4f(before.xz, b.xz);
+  b = vec4f(before.yw, b.yw);
+//#end
+  let c = cosines[angle];
+  let s = u.sign * sines[angle];
+  let turnedA = a * c - b * s;
+  let turnedB = b * c + a * s;
+//#if REGROUP
+  y[first] = vec4f(turnedA.x, turnedB.x, turnedA.y, turnedB.y);
+  y[second] = vec4f(turnedA.z, turnedB.z, turnedA.w, turnedB.w);
+//#else
+  y[first] = turnedA;
+  y[second] = turnedB;
+//#end
 }
 `;
 
