@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {causalAttention, installGradientFixes} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {ATTENTION_SIZES, attentionOperands, attentionTitle, segmentsOf, sizesOf} from '../ops/attention.ts';
 import {onDevice} from '../ops/profile.ts';
 import {tensorOf} from '../ops/values.ts';
@@ -45,7 +45,7 @@ function attention(sizes: reference.AttentionSizes, packed: boolean): Fused {
   };
 }
 
-describeBackends('gradient of causalAttention', (backend) => {
+describeWithShaders('gradient of causalAttention', (backend) => {
   onDevice(backend);
 
   for (const sizes of ATTENTION_SIZES) {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {type GateActivation, gatedUnit} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {onDevice} from '../ops/profile.ts';
 import {random, tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
@@ -22,7 +22,7 @@ const unit = (shape: number[], activation: GateActivation): Fused => ({
   formula: (gate, up) => reference.gatedUnit(gate!, up!, activation),
 });
 
-describeBackends('gradient of gatedUnit', (backend) => {
+describeWithShaders('gradient of gatedUnit', (backend) => {
   onDevice(backend);
 
   for (const activation of ['silu', 'gelu'] as const) {

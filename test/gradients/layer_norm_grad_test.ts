@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {layerNorm} from '../../src/index.ts';
-import {describeBackends, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectNoLeaks} from '../backends.ts';
 import {onDevice} from '../ops/profile.ts';
 import {random, tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
@@ -36,7 +36,7 @@ const withoutBeta = (shape: number[]): Fused => {
   };
 };
 
-describeBackends('gradient of layerNorm', (backend) => {
+describeWithShaders('gradient of layerNorm', (backend) => {
   onDevice(backend);
 
   for (const shape of SHAPES) {

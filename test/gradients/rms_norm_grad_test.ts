@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {addRMSNorm, rmsNorm} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {onDevice} from '../ops/profile.ts';
 import {random, tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
@@ -39,7 +39,7 @@ const addNorm = (shape: number[], seed = 1): Fused => ({
   },
 });
 
-describeBackends('gradient of rmsNorm', (backend) => {
+describeWithShaders('gradient of rmsNorm', (backend) => {
   onDevice(backend);
 
   for (const shape of SHAPES) {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {type RotaryPairing, rotaryEmbedding} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import {onDevice} from '../ops/profile.ts';
 import {random, tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
@@ -42,7 +42,7 @@ function rotary(shape: [number, number, number], pairs: number, pairing: RotaryP
   };
 }
 
-describeBackends('gradient of rotaryEmbedding', (backend) => {
+describeWithShaders('gradient of rotaryEmbedding', (backend) => {
   onDevice(backend);
 
   for (const pairing of ['half', 'interleaved'] as const) {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import {causalAttention} from '../../src/index.ts';
 import {runKernel} from '../../src/kernels/register.ts';
 import {CausalAttention} from '../../src/kernels/transformer_kernel_names.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import * as reference from '../reference/transformer.ts';
 import {ATTENTION_SIZES, attentionOperands, attentionTitle, segmentsOf, sizesOf} from './attention.ts';
 import {random, tensorOf} from './values.ts';
@@ -23,7 +23,7 @@ async function check(sizes: reference.AttentionSizes, packed: boolean, seed: num
   await expectClose(y, reference.causalAttention([q.values, k.values, v.values], sizes, options).y);
 }
 
-describeBackends('causalAttention', (backend) => {
+describeWithShaders('causalAttention', (backend) => {
   for (const sizes of ATTENTION_SIZES) {
     it(`equals the formula, with segments and without: ${attentionTitle(sizes)}`, async () => {
       await check(sizes, false, 1);

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import fc from 'fast-check';
 import {type GateActivation, gatedUnit} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import * as reference from '../reference/transformer.ts';
 import {random, tensorOf} from './values.ts';
 
@@ -13,7 +13,7 @@ async function check(shape: number[], activation: GateActivation, seed: number):
   await expectClose(y, reference.gatedUnit(gate.values, up.values, activation), 1e-5);
 }
 
-describeBackends('gatedUnit', (backend) => {
+describeWithShaders('gatedUnit', (backend) => {
   for (const activation of ['silu', 'gelu'] as const) {
     for (const shape of [[6, 32], [5, 3, 123], [1], [2, 1, 3, 1]]) {
       it(`equals the formula: ${activation}, [${shape}]`, () => check(shape, activation, 1));

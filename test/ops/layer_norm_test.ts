@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import fc from 'fast-check';
 import {layerNorm} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import * as reference from '../reference/transformer.ts';
 import {random, tensorOf} from './values.ts';
 
@@ -20,7 +20,7 @@ async function check(shape: number[], seed: number, epsilon = 1e-5): Promise<voi
   await expectClose(without, reference.layerNorm(x.values, gamma.values, zeros, epsilon));
 }
 
-describeBackends('layerNorm', (backend) => {
+describeWithShaders('layerNorm', (backend) => {
   for (const shape of SHAPES)
     it(`equals the formula, with beta and without: [${shape}]`, () => check(shape, 1));
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import fc from 'fast-check';
 import {addRMSNorm, rmsNorm} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import * as reference from '../reference/transformer.ts';
 import {random, tensorOf} from './values.ts';
 
@@ -24,7 +24,7 @@ async function check(shape: number[], seed: number, epsilon = 1e-6): Promise<voi
   await expectClose(both.y, reference.rmsNorm(sum, weight.values, epsilon));
 }
 
-describeBackends('rmsNorm', (backend) => {
+describeWithShaders('rmsNorm', (backend) => {
   for (const shape of SHAPES)
     it(`equals the formula, also after an addition: [${shape}]`, () => check(shape, 1));
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import fc from 'fast-check';
 import {type RotaryPairing, rotaryEmbedding} from '../../src/index.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
+import {describeWithShaders, expectClose, expectNoLeaks} from '../backends.ts';
 import * as reference from '../reference/transformer.ts';
 import {random, tensorOf} from './values.ts';
 
@@ -37,7 +37,7 @@ async function check({batch, t, heads, pairs}: Sizes, pairing: RotaryPairing, se
   await expectClose(y, reference.rotaryEmbedding(x.values, t, width, turns, pairing));
 }
 
-describeBackends('rotaryEmbedding', (backend) => {
+describeWithShaders('rotaryEmbedding', (backend) => {
   for (const size of SIZES) {
     for (const pairing of ['half', 'interleaved'] as const) {
       it(`equals the formula: ${Object.values(size).join('×')}, ${pairing}`, () => check(size, pairing, 1));

@@ -108,3 +108,41 @@ export function causalAttention(
   }
   return {y, logSumExp};
 }
+
+/** The gradients by q, k and v of y for dy; dP = dy vᵀ, dS = P · (dP − Σ dP · P), of each row. */
+export function causalAttentionGrad(
+  dy: Values,
+  [q, k, v]: readonly [Values, Values, Values],
+  sizes: AttentionSizes,
+  {scale = 1 / Math.sqrt(sizes.headDim), segments}: {scale?: number; segments?: Values} = {},
+): [dq: Float64Array, dk: Float64Array, dv: Float64Array] {
+  const {batch, t, numHeads, numKvHeads, headDim} = sizes;
+  const {logSumExp} = causalAttention([q, k, v], sizes, {scale, ...(segments && {segments})});
+  const [dq, dk, dv] = [q, k, v].map(({length}) => new Float64Array(length)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  const dot = (a: Values, i: number, b: Values, j: number) =>
+    sum(Array.from({length: headDim}, (_, x) => a[i + x]! * b[j + x]!));
+  for (let place = 0; place < batch * numHeads * t; place++) {
+    const [head, token] = [Math.floor(place / t) % numHeads, place % t];
+    const start = Math.floor(place / t / numHeads) * t;
+    const row = ((start + token) * numHeads + head) * headDim;
+    const seen = Array.from({length: token + 1}, (_, other) => start + other)
+      .filter((other) => segments?.[other] === segments?.[start + token])
+      .map((other) => (other * numKvHeads + Math.floor((head * numKvHeads) / numHeads)) * headDim);
+    const p = seen.map((key) => Math.exp(scale * dot(q, row, k, key) - logSumExp[place]!));
+    const dp = seen.map((key) => dot(dy, row, v, key));
+    const along = sum(p.map((value, j) => value * dp[j]!));
+    for (const [j, key] of seen.entries()) {
+      const dScore = scale * p[j]! * (dp[j]! - along);
+      for (let x = 0; x < headDim; x++) {
+        dq[row + x]! += dScore * k[key + x]!;
+        dk[key + x]! += dScore * q[row + x]!;
+        dv[key + x]! += p[j]! * dy[row + x]!;
+      }
+    }
+  }
+  return [dq, dk, dv];
+}

@@ -7,11 +7,8 @@ import * as training from '../../../src/kernels/training_kernel_names.ts';
 import type {WebGPUBackend} from '../../../src/kernels/webgpu/backend.ts';
 import {grid} from '../../../src/kernels/webgpu/grid.ts';
 import {describeShaders} from '../../backends.ts';
-import {watch} from '../../bench/watch.ts';
+import {dispatchesOf} from '../../support/dispatches.ts';
 import {uploadsIn} from '../../support/uploads.ts';
-
-const dispatchesOf = async (run: () => unknown): Promise<number> =>
-  (await watch(async () => tf.tidy(() => void run()))).dispatches;
 
 describe('grid', () => {
   const backend = {device: {limits: {maxComputeWorkgroupsPerDimension: 65535}}} as WebGPUBackend;
