@@ -20,6 +20,7 @@ async function programsOf(f: () => tf.Tensor): Promise<string> {
 
 describeWithShaders('installFastMatMul', (backend) => {
   if (backend !== 'webgpu') {
+    before(() => import('@tensorflow/tfjs-backend-webgpu')); // it needs what that registers
     it('changes nothing here', () => {
       const stock = tf.getKernel(tf.BatchMatMul, backend);
       const fast = installFastMatMul();
