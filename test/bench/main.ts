@@ -3,12 +3,18 @@ import {cpus, platform, release} from 'node:os';
 import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import {chooseBackend} from '../../src/node.ts';
+import {gradientSuite} from './gradient.ts';
 import {layerSuite} from './layer.ts';
 import {opsSuite} from './ops.ts';
 import {stepSuite} from './step.ts';
 import type {Suite} from './suite.ts';
 
-const SUITES: Record<string, Suite> = {layer: layerSuite, ops: opsSuite, step: stepSuite};
+const SUITES: Record<string, Suite> = {
+  gradient: gradientSuite,
+  layer: layerSuite,
+  ops: opsSuite,
+  step: stepSuite,
+};
 
 const {values, positionals} = parseArgs({
   allowPositionals: true,
@@ -17,6 +23,7 @@ const {values, positionals} = parseArgs({
     json: {type: 'string'},
     rounds: {type: 'string', default: '7'},
     shape: {type: 'string', multiple: true},
+    own: {type: 'boolean', default: false},
   },
 });
 const name = positionals[0] ?? 'layer';
@@ -24,7 +31,9 @@ const suite = SUITES[name];
 const rounds = Number(values.rounds);
 if (!suite || !(rounds >= 1)) {
   const known = Object.keys(SUITES).join(', ');
-  console.error(`usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--json FILE]`);
+  console.error(
+    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--json FILE]`,
+  );
   process.exit(2);
 }
 
@@ -42,7 +51,12 @@ console.log(
     .map((entry) => entry.join(' '))
     .join(', '),
 );
-const results = await suite({rounds, shapes: values.shape, say: (text) => console.log(text)});
+const results = await suite({
+  rounds,
+  shapes: values.shape,
+  own: values.own,
+  say: (text) => console.log(text),
+});
 if (values.json)
   await writeFile(values.json, `${JSON.stringify({suite: name, machine, rounds, results}, null, 2)}\n`);
 process.exit(0); // a GPU device keeps the process alive

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {selectColumns} from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
 import type {OpEntry, OpSizes} from './op_entry.ts';
-import {type Suite, sideBySide} from './suite.ts';
+import {repeated, type Suite, sideBySide} from './suite.ts';
 import {trainingOps} from './training_ops.ts';
 import {transformerOps} from './transformer_ops.ts';
 
@@ -34,15 +34,6 @@ function sizesOf(shape: string): OpSizes {
   return {hidden, ffn, heads, kvHeads, vocabulary, batch, t, rows: batch * t};
 }
 
-async function repeat(run: () => tf.Tensor | tf.Tensor[]): Promise<void> {
-  const outputs = () => [run()].flat();
-  for (let i = 1; i < REPEATS; i++) tf.dispose(outputs());
-  const last = outputs();
-  const one = tf.tidy(() => tf.slice(tf.reshape(last[0]!, [-1]), 0, 1));
-  await one.data();
-  tf.dispose([one, last]);
-}
-
 /** Each kernel as our shader and in its portable form, in turn. */
 export const opsSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
   // registers the kernels, and with them the flag
@@ -59,7 +50,7 @@ export const opsSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
         candidate,
         () => {
           if (tf.getBackend() === 'webgpu') tf.env().set(SHADERS, shaders);
-          return repeat(run);
+          return repeated(run, REPEATS);
         },
       ]);
       const total = await sideBySide(Object.fromEntries(each), rounds);

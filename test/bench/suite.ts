@@ -1,7 +1,11 @@
+import * as tf from '@tensorflow/tfjs-core';
+
 export interface SuiteOptions {
   rounds: number;
   /** As given on the command line; undefined = the suite's own. */
   shapes: string[] | undefined;
+  /** Leave out stock tfjs, whose step may not fit into memory. */
+  own: boolean;
   say: (text: string) => void;
 }
 
@@ -12,6 +16,16 @@ export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Runs something so often and waits for the device, by reading one number of the last result. */
+export async function repeated(run: () => tf.Tensor | tf.Tensor[], times: number): Promise<void> {
+  const outputs = () => [run()].flat();
+  for (let i = 1; i < times; i++) tf.dispose(outputs());
+  const last = outputs();
+  const one = tf.tidy(() => tf.slice(tf.reshape(last[0]!, [-1]), 0, 1));
+  await one.data();
+  tf.dispose([one, last]);
 }
 
 const WARM_UP = 2;
