@@ -26,6 +26,7 @@ export {
   deleteAdapter,
   setActiveAdapter,
 } from './model/adapters.ts';
+export type {ApplyModel} from './model/apply_model.ts';
 export {type ApplyOptions, applyCELoRA, type CELoRAReport, type ConvertedLayer} from './model/convert.ts';
 export {type Cost, type CostReport, estimateCost, type LayerCost} from './model/cost.ts';
 export {freezeBase} from './model/freeze.ts';
@@ -65,13 +66,14 @@ export {type RotaryEmbeddingOptions, rotaryEmbedding} from './ops/rotary_embeddi
 export {columnScores, sampleRows, selectColumns} from './ops/select_columns.ts';
 export {AdamW, type AdamWOptions} from './train/adamw.ts';
 export {
-  type Batch,
   type BatchOptions,
   type BatchSource,
   IGNORED,
   type TokenBatch,
   textBatches,
 } from './train/batches.ts';
+export type {CheckpointStore} from './train/checkpoint_store.ts';
+export {type EvaluateOptions, evaluateLoss} from './train/evaluate.ts';
 export {
   type ChatMessage,
   chatTemplate,
@@ -82,6 +84,17 @@ export {
   type TextPart,
   textTemplate,
 } from './train/examples.ts';
+export {fineTune} from './train/fine_tune.ts';
+export {
+  type CheckpointPlan,
+  type EvaluationPlan,
+  type FineTuneOptions,
+  type FineTuneResult,
+  NonFiniteLossError,
+  type TrainingEvent,
+} from './train/fine_tune_options.ts';
+export {type BatchLoss, languageModelLoss} from './train/loss.ts';
 export {type ExampleBatches, type ExampleBatchOptions, exampleBatches} from './train/packing.ts';
 export {cosineSchedule, linearSchedule, type Schedule, type ScheduleOptions} from './train/schedule.ts';
 export {type TextTokenizer, type TokenizedText, tokenize} from './train/tokens.ts';
+export type {Evaluation} from './train/training_state.ts';

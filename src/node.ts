@@ -3,3 +3,4 @@ export {type BackendName, type ChosenBackend, chooseBackend} from './backends/ch
 export {setUpTensorFlow, type TensorFlowLibrary} from './backends/tensorflow_node.ts';
 export {setUpWasm} from './backends/wasm_node.ts';
 export {setUpWebGPU, type WebGPUAdapter, type WebGPUOptions} from './backends/webgpu_node.ts';
+export {folderStore} from './train/folder_store.ts';

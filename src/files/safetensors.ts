@@ -122,10 +122,23 @@ export function parseHeader(file: string, header: Uint8Array, size: number): Map
   return entries;
 }
 
-/** The tensors of a file that is in memory. @throws FileError */
-export function readSafetensors(file: string, bytes: Uint8Array): Map<string, TensorEntry> {
+function headerOf(file: string, bytes: Uint8Array): Uint8Array {
   const length = readHeaderLength(file, bytes, bytes.length);
-  return parseHeader(file, bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length), bytes.length);
+  return bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length);
+}
+
+/** The tensors of a file that is in memory. @throws FileError */
+export const readSafetensors = (file: string, bytes: Uint8Array): Map<string, TensorEntry> =>
+  parseHeader(file, headerOf(file, bytes), bytes.length);
+
+/** The text metadata of a file that is in memory; what is no text is left out. @throws FileError */
+export function readMetadata(file: string, bytes: Uint8Array): Record<string, string> {
+  const {__metadata__: metadata} = parseJsonObject(headerOf(file, bytes), `${file}: the header`);
+  const entries = isObject(metadata) ? Object.entries(metadata) : [];
+  return Object.fromEntries(entries.filter(([, value]) => typeof value === 'string')) as Record<
+    string,
+    string
+  >;
 }
 
 /** Every half-precision number as float32, indexed by its 16 bits. */

@@ -3,17 +3,12 @@ import {show} from '../config.ts';
 import {count} from '../ops/check.ts';
 import {randomStream, seedFor} from '../random.ts';
 
-/** A batch may hold anything; the tensors in it are disposed after use. */
-export interface Batch {
-  /**
-   * What the mean loss of the batch counts for beside others, in an accumulated step and in an evaluation: the number of
-   * labels that count. Default 1.
-   */
-  weight?: number;
-}
-
-/** Where batches come from. */
-export interface BatchSource<B extends Batch = Batch> {
+/**
+ * Where batches come from. A batch may be any object. The tensors among its values, and in arrays there, are disposed after
+ * use. Its `weight` is what its mean loss counts for beside others', in an accumulated step and in an evaluation: the number
+ * of labels that count; 1 where it has none.
+ */
+export interface BatchSource<B extends object> {
   /** Batches in one pass over the data. */
   readonly count: number;
   /**
@@ -24,7 +19,7 @@ export interface BatchSource<B extends Batch = Batch> {
 }
 
 /** Sequences of tokens for a causal language model, with the tokens that follow. */
-export interface TokenBatch extends Batch {
+export interface TokenBatch {
   /** int32 [rows, length]; 0 where there is padding. */
   ids: tf.Tensor2D;
   /** int32 [rows, length]: the token after each one of `ids`; IGNORED where it is not to be learned. */
@@ -61,6 +56,8 @@ export function checkBatchOptions(owner: string, {length, batchSize, seed = 0}: 
   if (Number.isSafeInteger(seed) && seed >= 0) return;
   throw new Error(`${owner}: seed must be an integer ≥ 0, but is ${show(seed)}`);
 }
+
+export const weightOf = (batch: object): number => (batch as {weight?: number}).weight ?? 1;
 
 function stack(rows: TokenRow[], column: keyof TokenRow): tf.Tensor2D {
   const length = rows[0]!.ids.length;

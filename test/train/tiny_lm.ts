@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {CausalAttention, GatedUnit, RMSNorm} from '../../src/index.ts';
-import {settle} from '../model/models.ts';
 
 type Symbol = tfl.SymbolicTensor;
 
@@ -21,13 +20,18 @@ export function tinyLM({
   segments = false,
   dropout = 0,
 }: TinyOptions = {}): tfl.LayersModel {
+  let seed = 0;
+  const initializer = () => tfl.initializers.randomNormal({stddev: 0.4, seed: ++seed});
   const dense = (name: string, units: number, x: Symbol) =>
-    tfl.layers.dense({name, units}).apply(x) as Symbol;
+    tfl.layers.dense({name, units, kernelInitializer: initializer()}).apply(x) as Symbol;
   const add = (name: string, a: Symbol, b: Symbol) => tfl.layers.add({name}).apply([a, b]) as Symbol;
   const ids = tfl.input({shape: [null], dtype: 'int32', name: 'ids'});
   const numbers = tfl.input({shape: [null], dtype: 'int32', name: 'segments'});
   let x = tfl.layers
-    .embedding({name: 'embed', inputDim: vocab, outputDim: 8, trainable: false})
+    .embedding({
+      ...{name: 'embed', inputDim: vocab, outputDim: 8, trainable: false},
+      embeddingsInitializer: initializer(),
+    })
     .apply(ids) as Symbol;
   for (let i = 0; i < blocks; i++) {
     const at = (name: string) => `layers.${i}.${name}`;
@@ -44,7 +48,7 @@ export function tinyLM({
     x = add(at('out'), x, dense(at('down_proj'), 8, hidden));
   }
   const logits = dense('head', vocab, x);
-  return settle(tfl.model({inputs: segments ? [ids, numbers] : ids, outputs: logits, name: 'tiny'}));
+  return tfl.model({inputs: segments ? [ids, numbers] : ids, outputs: logits, name: 'tiny'});
 }
 
 /** int32 tensor of token ids that repeat. */
