@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {randomStream} from '../../src/random.ts';
+import {languageModelInputs} from '../../src/train/loss.ts';
 
 export interface GenerateOptions {
   /** Default 64. */
@@ -74,7 +75,8 @@ async function nextLogits(
   const padded = new Int32Array(length);
   padded.set(ids);
   const last = tf.tidy(() => {
-    const logits = model.apply(tf.tensor2d(padded, [1, length], 'int32')) as tf.Tensor3D;
+    const inputs = languageModelInputs('generate', model, {ids: tf.tensor2d(padded, [1, length], 'int32')});
+    const logits = model.apply(inputs) as tf.Tensor3D;
     return tf.slice(logits, [0, ids.length - 1, 0], [1, 1, -1]);
   });
   try {

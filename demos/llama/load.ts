@@ -3,7 +3,7 @@ import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {isFloat, type TensorEntry} from '../../src/files/safetensors.ts';
 import {type LlamaConfig, parseConfig} from './config.ts';
 import {ModelError, type ModelFiles, readJson} from './files.ts';
-import {buildLlama} from './model.ts';
+import {type BuildOptions, buildLlama} from './model.ts';
 import {readCheckpoint, readTensor} from './safetensors.ts';
 import {type LlamaTokenizer, loadTokenizer} from './tokenizer.ts';
 
@@ -13,7 +13,7 @@ export interface LoadedLlama {
   tokenizer: LlamaTokenizer;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends BuildOptions {
   /** Called after every tensor with the bytes of weights read so far, and of all. */
   onProgress?: (loadedBytes: number, totalBytes: number) => void;
 }
@@ -122,12 +122,15 @@ async function fill(
  * backend.
  * @throws ModelError saying which file, key or tensor is wrong.
  */
-export async function loadLlama(files: ModelFiles, {onProgress}: LoadOptions = {}): Promise<LoadedLlama> {
+export async function loadLlama(
+  files: ModelFiles,
+  {onProgress, ...options}: LoadOptions = {},
+): Promise<LoadedLlama> {
   const config = parseConfig(await readJson(files, 'config.json'));
   const tokenizer = await loadTokenizer(files, config);
   const list = assignments(config);
   const entries = match(list, await readCheckpoint(files), config);
-  const model = buildLlama(config);
+  const model = buildLlama(config, options);
   try {
     await fill(model, files, list, entries, onProgress);
   } catch (error) {

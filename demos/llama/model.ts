@@ -5,15 +5,20 @@ import {LlamaEmbedding, LlamaRotary, LlamaTiedHead} from './layers.ts';
 
 type Symbol = tfl.SymbolicTensor;
 
+export interface BuildOptions {
+  /** Whether the model takes segments beside ids, for several texts packed into one row. Default false. */
+  segments?: boolean;
+}
+
 /**
  * A Llama as a functional model: `input_ids` int32 [batch, t], t up to maxPositions → logits [batch, t,
- * vocab].
+ * vocab]. With `segments` it has a second input of that name, int32 [batch, t]: a token sees those of its own segment.
  *
  * Every projection is a stock `tf.layers.dense`, and every layer with weights is named as its Hugging Face
  * module (`model.layers.0.self_attn.q_proj`, …). There is no padding mask: pad on the right, where causality
- * makes padding invisible to the tokens before it. All weights are zero until they are set (norms: one).
+ * makes padding invisible to the tokens before it, or give padding a segment of its own. All weights are zero until they are set (norms: one).
  */
-export function buildLlama(config: LlamaConfig): tfl.LayersModel {
+export function buildLlama(config: LlamaConfig, {segments = false}: BuildOptions = {}): tfl.LayersModel {
   const {hiddenSize, numHeads, numKvHeads, headDim, rmsNormEps, qkvBias, mlpBias} = config;
   const dense = (name: string, units: number, useBias: boolean, x: Symbol) =>
     tfl.layers.dense({name, units, useBias, kernelInitializer: 'zeros'}).apply(x) as Symbol;
@@ -21,6 +26,7 @@ export function buildLlama(config: LlamaConfig): tfl.LayersModel {
   const add = (name: string, a: Symbol, b: Symbol) => tfl.layers.add({name}).apply([a, b]) as Symbol;
 
   const ids = tfl.input({shape: [null], dtype: 'int32', name: 'input_ids'});
+  const segmentIds = segments ? [tfl.input({shape: [null], dtype: 'int32', name: 'segments'})] : [];
   const embedding = new LlamaEmbedding({
     name: 'model.embed_tokens',
     inputDim: config.vocabSize,
@@ -39,7 +45,7 @@ export function buildLlama(config: LlamaConfig): tfl.LayersModel {
     const v = dense(at('self_attn.v_proj'), numKvHeads * headDim, qkvBias, forAttention);
     const rotated = [rotate(at('self_attn.rotary_q'), q), rotate(at('self_attn.rotary_k'), k)];
     const heads = new CausalAttention({name: at('self_attn'), numHeads, numKvHeads});
-    const attended = heads.apply([...rotated, v]) as Symbol;
+    const attended = heads.apply([...rotated, v, ...segmentIds]) as Symbol;
     x = add(
       at('self_attn.residual'),
       x,
@@ -57,5 +63,5 @@ export function buildLlama(config: LlamaConfig): tfl.LayersModel {
   const logits = config.tiedHead
     ? (new LlamaTiedHead({name: 'lm_head'}).apply([last, table]) as Symbol)
     : dense('lm_head', config.vocabSize, false, last);
-  return tfl.model({inputs: ids, outputs: logits, name: config.modelType});
+  return tfl.model({inputs: [ids, ...segmentIds], outputs: logits, name: config.modelType});
 }

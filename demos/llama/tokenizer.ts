@@ -1,4 +1,6 @@
 import {Tokenizer} from '@huggingface/tokenizers';
+import type {RenderChat} from '../../src/index.ts';
+import {chatRenderer} from './chat_template.ts';
 import type {LlamaConfig} from './config.ts';
 import {isObject, type JsonObject, ModelError, type ModelFiles, readJson} from './files.ts';
 
@@ -8,6 +10,8 @@ export interface LlamaTokenizer {
   readonly bosId?: number;
   /** Tokens that end a text; may be empty. */
   readonly eosIds: readonly number[];
+  /** The model's chat template, if it has one. */
+  readonly renderChat?: RenderChat;
   /** Ids of a text, without special tokens unless `bos` asks for the beginning one (if there is one). */
   encode(text: string, options?: {bos?: boolean}): number[];
   /** The text of ids, special tokens left out. */
@@ -56,8 +60,10 @@ export async function loadTokenizer(files: ModelFiles, config: LlamaConfig): Pro
   const named = namedToken(settings, 'bos_token', tokenizer);
   const bosId = named === undefined ? config.bosId : (named ?? undefined);
   const eosId = namedToken(settings, 'eos_token', tokenizer);
+  const renderChat = chatRenderer(settings);
   return {
     ...(bosId === undefined ? {} : {bosId}),
+    ...(renderChat ? {renderChat} : {}),
     eosIds: [...new Set([...config.eosIds, ...(eosId == null ? [] : [eosId])])],
     encode(text, {bos = false} = {}) {
       const ids = text === '' ? [] : tokenizer.encode(text, {add_special_tokens: false}).ids;

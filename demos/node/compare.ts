@@ -1,9 +1,16 @@
-import {applyCELoRA, type CELoRAConfig, estimateCost, removeCELoRA} from '../../src/index.ts';
-import {nextTurn} from './next_turn.ts';
+import {
+  applyCELoRA,
+  type CELoRAConfig,
+  type Evaluation,
+  estimateCost,
+  evaluateLoss,
+  removeCELoRA,
+} from '../../src/index.ts';
 import type {Options} from './options.ts';
 import {progressBar} from './progress.ts';
 import type {Task} from './task.ts';
 import {train} from './train.ts';
+import {UserError} from './user_error.ts';
 
 export type Method = 'celora' | 'exact';
 
@@ -12,6 +19,8 @@ export interface MethodResult {
   loss: number | null;
   /** Training loss of every step. */
   losses: number[];
+  /** Held-out losses on the way, where they were asked for. */
+  evaluations: Evaluation[];
   seconds: number;
   tokensPerSecond: number;
   /** Multiply-adds of the Dense layers over the whole run. */
@@ -35,9 +44,6 @@ export interface Hooks {
 
 const TITLES: Record<Method, string> = {celora: 'CE-LoRA', exact: 'exact LoRA'};
 
-/** Ends a held-out evaluation that Ctrl-C cut short. */
-class Interrupted extends Error {}
-
 /** Exact LoRA is the same layer with nothing left out of its gradient: the same kernels, the same batches. */
 function configFor(method: Method, celora: CELoRAConfig): CELoRAConfig {
   return method === 'celora' ? celora : {...celora, keep: 1};
@@ -47,17 +53,26 @@ function configFor(method: Method, celora: CELoRAConfig): CELoRAConfig {
 async function heldOutLoss(task: Task, title: string, signal: AbortSignal): Promise<number | null> {
   const bar = progressBar(`${title}: held-out loss`, 100, '%');
   try {
-    return await task.heldOutLoss(async (done) => {
-      bar.update(Math.round(done * 100));
-      await nextTurn();
-      if (signal.aborted) throw new Interrupted();
+    return await evaluateLoss(task.heldOut, (batch, apply) => task.loss(batch, apply), {
+      signal,
+      onProgress: (done, total) => bar.update(Math.round((100 * done) / total)),
     });
   } catch (error) {
-    if (error instanceof Interrupted) return null;
+    if (signal.aborted) return null;
     throw error;
   } finally {
     bar.stop();
   }
+}
+
+/** Multiply-adds of a run of the Dense layers of the task's model, as it is converted. */
+function multiplyAdds({model, unitsPerBatch}: Task, batches: number, exactSteps: number): number {
+  const {configured, exactLoRA} = estimateCost(model, unitsPerBatch).total;
+  const exact = Math.min(exactSteps, batches);
+  return (
+    exact * (exactLoRA.forward + exactLoRA.backward) +
+    (batches - exact) * (configured.forward + configured.backward)
+  );
 }
 
 /** Fine-tunes with one method, and leaves the model as it was. */
@@ -69,33 +84,49 @@ async function fineTune(task: Task, method: Method, options: Options, hooks: Hoo
     const share = ((100 * report.trainableParams) / report.totalParams).toFixed(1);
     say(`${report.layers.length} layers adapted, ${report.trainableParams} parameters trained (${share} %)`);
   }
-  const {configured, exactLoRA} = estimateCost(task.model, task.unitsPerStep).total;
+  const unitsPerStep = task.unitsPerBatch * options.accumulate;
   const bar = progressBar(TITLES[method], task.steps, 'steps');
   const start = performance.now();
-  const {losses, seconds} = await train(task, {
-    lr: options.lr,
+  let before = 0;
+  const saveAdapter = async () => {
+    if (method === 'celora') await hooks.onTrained();
+  };
+  const result = await train(task, method, options, {
     signal,
-    onStep(step, loss) {
-      const perSecond = (step * task.unitsPerStep) / ((performance.now() - start) / 1000);
-      bar.update(step, {info: `, loss ${loss.toFixed(3)}, ${perSecond.toFixed(0)} ${task.unit}/s`});
+    onResume(step) {
+      before = step;
+      bar.update(step);
     },
-  }).finally(() => bar.stop());
-  if (method === 'celora') await hooks.onTrained();
-  const loss = losses.length < task.steps ? null : await heldOutLoss(task, TITLES[method], signal);
+    onStep(step, loss, heldOut) {
+      const perSecond = ((step - before) * unitsPerStep) / ((performance.now() - start) / 1000);
+      const best = heldOut === undefined ? '' : `, held out ${heldOut.toFixed(3)}`;
+      bar.update(step, {info: `, loss ${loss.toFixed(3)}${best}, ${perSecond.toFixed(0)} ${task.unit}/s`});
+    },
+  })
+    .catch(async (error: Error) => {
+      // the model has its last good weights
+      if (error instanceof UserError) await saveAdapter();
+      throw error;
+    })
+    .finally(() => bar.stop());
+  await saveAdapter();
+  const {losses, evaluations, seconds} = result;
+  const loss = result.reason === 'aborted' ? null : await heldOutLoss(task, TITLES[method], signal);
+  if (result.reason === 'patience')
+    say(`${TITLES[method]}: stopped early, best at step ${result.best!.step}`);
   if (loss !== null) {
     say(`${TITLES[method]}: held-out loss ${loss.toFixed(4)} after ${seconds.toFixed(1)} s`);
     if (method === 'celora') say(`sample after: ${await task.sample()}`);
   }
+  const adds = multiplyAdds(task, losses.length * options.accumulate, config.exactSteps);
   removeCELoRA(task.model);
-  const exactSteps = Math.min(config.exactSteps, losses.length);
   return {
     loss,
     losses,
+    evaluations,
     seconds,
-    tokensPerSecond: (losses.length * task.unitsPerStep) / seconds,
-    multiplyAdds:
-      exactSteps * (exactLoRA.forward + exactLoRA.backward) +
-      (losses.length - exactSteps) * (configured.forward + configured.backward),
+    tokensPerSecond: (losses.length * unitsPerStep) / seconds,
+    multiplyAdds: adds,
   };
 }
 

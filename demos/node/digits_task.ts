@@ -2,9 +2,8 @@ import {readFile} from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {registerCELoRAGradients} from '../../src/index.ts';
+import {type ApplyModel, type BatchSource, fineTune, registerCELoRAGradients} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
-import {nextTurn} from './next_turn.ts';
 import type {Options} from './options.ts';
 import {progressBar} from './progress.ts';
 import type {Task} from './task.ts';
@@ -13,6 +12,8 @@ import {UserError} from './user_error.ts';
 const SIDE = 28;
 const PIXELS = SIDE * SIDE;
 const TRAIN = 8000;
+/** Digits in a batch of an evaluation. */
+const CHUNK = 500;
 
 interface Digits {
   /** [count, 784], 0 … 1. */
@@ -66,21 +67,36 @@ function baseModel(seed: number): tfl.LayersModel {
   return model;
 }
 
-function batchOf(digits: Digits, rows: number[]): {x: tf.Tensor2D; y: tf.Tensor2D} {
+interface DigitsBatch {
+  /** [rows, 784]. */
+  x: tf.Tensor2D;
+  /** One-hot labels [rows, 10]. */
+  y: tf.Tensor2D;
+  weight: number;
+}
+
+function batchOf(digits: Digits, rows: number[]): DigitsBatch {
   const pixels = new Float32Array(rows.length * PIXELS);
   for (const [i, row] of rows.entries()) {
     pixels.set(digits.images.subarray(row * PIXELS, (row + 1) * PIXELS), i * PIXELS);
   }
   const labels = rows.map((row) => digits.labels[row]!);
   const y = tf.tidy(() => tf.cast(tf.oneHot(tf.tensor1d(labels, 'int32'), 10), 'float32')) as tf.Tensor2D;
-  return {x: tf.tensor2d(pixels, [rows.length, PIXELS]), y};
+  return {x: tf.tensor2d(pixels, [rows.length, PIXELS]), y, weight: rows.length};
 }
 
-function lossOf(model: tfl.LayersModel, digits: Digits, rows: number[]): tf.Scalar {
-  return tf.tidy(() => {
-    const {x, y} = batchOf(digits, rows);
-    return tf.losses.softmaxCrossEntropy(y, model.apply(x, {training: true}) as tf.Tensor2D) as tf.Scalar;
-  });
+/** Digits of the training part, drawn at random. @param salt Tells uses of one seed apart. */
+function randomBatches(digits: Digits, size: number, seed: number, salt: number): BatchSource<DigitsBatch> {
+  return {
+    count: Math.ceil(TRAIN / size),
+    batch(index) {
+      const random = randomStream(seed * 7919 + index * 2 + salt);
+      return batchOf(
+        digits,
+        Array.from({length: size}, () => Math.floor(random() * TRAIN)),
+      );
+    },
+  };
 }
 
 /** A task of a few seconds: a network that reads upright digits learns to read digits lying on their side. */
@@ -90,21 +106,17 @@ export async function digitsTask(options: Options): Promise<Task> {
   const batch = options.batch ?? 64;
   if (batch > TRAIN) throw new UserError(`--batch must be at most ${TRAIN}, but is ${batch}`);
   const model = baseModel(options.seed);
-  const rowsOf = (step: number, salt: number) => {
-    const random = randomStream(options.seed * 7919 + step * 2 + salt);
-    return Array.from({length: batch}, () => Math.floor(random() * TRAIN));
-  };
+  const loss = ({x, y}: DigitsBatch, apply: ApplyModel) =>
+    tf.losses.softmaxCrossEntropy(y, apply(model, x)) as tf.Scalar;
   const steps = 150;
   const bar = progressBar('base model on upright digits', steps, 'steps');
   // exact gradients all the same, but none of stock Dense's transposed products, which take five times as long on wasm
   const hook = registerCELoRAGradients({keep: 1});
-  const optimizer = tf.train.adam(1e-3);
-  for (let step = 0; step < steps; step++) {
-    optimizer.minimize(() => lossOf(model, upright, rowsOf(step, 0)));
-    bar.update(step + 1);
-    await nextTurn();
-  }
-  optimizer.dispose();
+  await fineTune({
+    ...{model, loss, steps, learningRate: 1e-3},
+    data: randomBatches(upright, batch, options.seed, 0),
+    onEvent: ({step}) => bar.update(step),
+  });
   hook.dispose();
   bar.stop();
 
@@ -116,20 +128,13 @@ export async function digitsTask(options: Options): Promise<Task> {
     base: {},
     steps: options.steps ?? 200,
     unit: 'images',
-    unitsPerStep: batch,
-    loss: (step) => lossOf(model, lying, rowsOf(step, 1)),
-    async heldOutLoss(onProgress) {
-      const chunk = 500;
-      let sum = 0;
-      for (let start = 0; start < heldOut.length; start += chunk) {
-        const rows = heldOut.slice(start, start + chunk);
-        const loss = lossOf(model, lying, rows);
-        sum += (await loss.data())[0]! * rows.length;
-        loss.dispose();
-        await onProgress(Math.min(1, (start + chunk) / heldOut.length));
-      }
-      return sum / heldOut.length;
+    unitsPerBatch: batch,
+    data: randomBatches(lying, batch, options.seed, 1),
+    heldOut: {
+      count: Math.ceil(heldOut.length / CHUNK),
+      batch: (index) => batchOf(lying, heldOut.slice(index * CHUNK, (index + 1) * CHUNK)),
     },
+    loss,
     async sample() {
       const guesses = tf.tidy(() => {
         const {x} = batchOf(lying, heldOut);

@@ -13,6 +13,18 @@ export interface Options {
   batch: number | undefined;
   seq: number;
   lr: number;
+  /** Steps of warm-up; below 1, a fraction of all. */
+  warmup: number;
+  /** The most that the gradients' norm may be; 0 = no limit. */
+  clip: number;
+  accumulate: number;
+  checkpointLayers: number | undefined;
+  evalEvery: number | undefined;
+  patience: number | undefined;
+  saveEvery: number;
+  resume: boolean;
+  template: string | undefined;
+  completionOnly: boolean;
   seed: number;
   compare: boolean;
   celora: CELoRAConfig;
@@ -25,7 +37,7 @@ const FLAGS = {
   },
   data: {
     type: 'string',
-    about: 'text to fine-tune on: .txt, or .jsonl with text, question/answer or prompt/completion',
+    about: 'text to fine-tune on: .txt, or .jsonl with text, question/answer, prompt/completion or messages',
   },
   backend: {type: 'string', about: 'webgpu, tensorflow, wasm or cpu; default: the fastest there is'},
   rank: {type: 'string', about: 'rank of the adapters (16)'},
@@ -40,6 +52,25 @@ const FLAGS = {
   batch: {type: 'string', about: 'sequences, or images, in a step'},
   seq: {type: 'string', about: 'tokens in a sequence (128)'},
   lr: {type: 'string', about: 'peak learning rate (0.001)'},
+  warmup: {type: 'string', about: 'steps of linear warm-up; below 1, a fraction of all steps (0.05)'},
+  clip: {type: 'string', about: "the most that the gradients' norm may be; 0: no limit (1)"},
+  accumulate: {type: 'string', about: 'batches whose gradients are added up to one step (1)'},
+  'checkpoint-layers': {
+    type: 'string',
+    about: 'n: compute every n-th block again in backward, to save memory; 1 saves the most',
+  },
+  'eval-every': {
+    type: 'string',
+    about: 'steps between evaluations on held-out data; the best weights are kept',
+  },
+  patience: {type: 'string', about: 'evaluations without a better one after which to stop'},
+  'save-every': {type: 'string', about: 'steps between checkpoints, in the folder of --out (100)'},
+  resume: {type: 'boolean', about: 'go on from the last checkpoint'},
+  template: {type: 'string', about: "how rows of a .jsonl make a text: 'Q: {question}\\nA: {answer}'"},
+  'completion-only': {
+    type: 'boolean',
+    about: 'learn what follows the prompts of a .jsonl only, not the prompts',
+  },
   seed: {type: 'string', about: 'seed of batches and adapters (0)'},
   out: {type: 'string', about: "folder for the adapter (PEFT's files), the chart and run.json ('out')"},
   'no-compare': {type: 'boolean', about: 'do not train exact LoRA beside it'},
@@ -52,7 +83,7 @@ export const USAGE = [
   'npm run demo -- --model DIR --data FILE [options]     a Llama on your text',
   'npm run demo                                          a small network on digits',
   '',
-  ...Object.entries(FLAGS).map(([name, {about}]) => `  --${name.padEnd(14)}${about}`),
+  ...Object.entries(FLAGS).map(([name, {about}]) => `  --${name.padEnd(18)}${about}`),
 ].join('\n');
 
 const CELORA_FLAGS = [
@@ -65,6 +96,8 @@ const CELORA_FLAGS = [
   ['axis', 'axis'],
   ['seed', 'seed'],
 ] as const satisfies [keyof typeof FLAGS, keyof CELoRAConfig][];
+
+const LLAMA_FLAGS = ['checkpoint-layers', 'template', 'completion-only'] as const;
 
 type Values = Partial<Record<keyof typeof FLAGS, string | boolean>>;
 
@@ -105,6 +138,12 @@ function count(values: Values, name: keyof typeof FLAGS): number | undefined {
   return value;
 }
 
+function atLeast0(values: Values, name: keyof typeof FLAGS): number | undefined {
+  const value = number(values, name);
+  if (value !== undefined && value < 0) throw new UserError(`--${name} must be ≥ 0, but is ${value}`);
+  return value;
+}
+
 function pattern(text: string | boolean | undefined): RegExp | undefined {
   if (typeof text !== 'string') return undefined;
   try {
@@ -133,12 +172,24 @@ function celoraConfig(values: Values): CELoRAConfig {
 export function readOptions(args: string[]): Options | 'help' {
   const values = parse(args);
   if (values.help) return 'help';
-  const text = (name: 'model' | 'data' | 'backend' | 'out') => values[name] as string | undefined;
+  const text = (name: 'model' | 'data' | 'backend' | 'out' | 'template') =>
+    values[name] as string | undefined;
   if ((values.model === undefined) !== (values.data === undefined)) {
     throw new UserError(`--model and --data go together: --${values.model ? 'data' : 'model'} is missing`);
   }
   const lr = number(values, 'lr') ?? 1e-3;
   if (lr <= 0) throw new UserError(`--lr must be > 0, but is ${lr}`);
+  const warmup = atLeast0(values, 'warmup') ?? 0.05;
+  if (warmup >= 1) count(values, 'warmup');
+  const [evalEvery, patience] = [count(values, 'eval-every'), count(values, 'patience')];
+  if (patience !== undefined && evalEvery === undefined) {
+    throw new UserError('--patience counts evaluations: --eval-every is missing');
+  }
+  for (const name of LLAMA_FLAGS) {
+    if (values[name] !== undefined && values.model === undefined) {
+      throw new UserError(`--${name} is for a Llama: --model and --data are missing`);
+    }
+  }
   const celora = celoraConfig(values);
   return {
     model: text('model'),
@@ -150,6 +201,16 @@ export function readOptions(args: string[]): Options | 'help' {
     batch: count(values, 'batch'),
     seq: count(values, 'seq') ?? 128,
     lr,
+    warmup,
+    clip: atLeast0(values, 'clip') ?? 1,
+    accumulate: count(values, 'accumulate') ?? 1,
+    checkpointLayers: count(values, 'checkpoint-layers'),
+    evalEvery,
+    patience,
+    saveEvery: count(values, 'save-every') ?? 100,
+    resume: values.resume === true,
+    template: text('template')?.replaceAll('\\n', '\n'),
+    completionOnly: values['completion-only'] === true,
     seed: celora.seed,
     compare: !values['no-compare'],
     celora,

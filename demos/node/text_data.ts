@@ -1,19 +1,34 @@
 import {readFile} from 'node:fs/promises';
 import {extname} from 'node:path';
-import {isObject} from '../llama/files.ts';
-import type {LlamaTokenizer} from '../llama/tokenizer.ts';
+import {
+  chatTemplate,
+  type Example,
+  FileError,
+  type RenderChat,
+  type RowReader,
+  readJsonLines,
+  textTemplate,
+} from '../../src/index.ts';
 import {UserError} from './user_error.ts';
 
-/** Token streams to train on and to hold out. */
+/** Texts to train on and to hold out. */
 export interface TextData {
-  train: Int32Array;
-  heldOut: Int32Array;
+  train: Example[];
+  heldOut: Example[];
+  /** Parts of one text; texts of their own; conversations, whose chat template writes what begins a text. */
+  kind: 'parts' | 'texts' | 'chats';
   /** The beginning of something held out, for the model to continue. */
   prompt: string;
 }
 
+/** What is needed of the model's tokenizer. */
+interface ChatTokenizer {
+  renderChat?: RenderChat;
+}
+
 /** The last tenth is held out. */
 const TRAIN_SHARE = 0.9;
+const PROMPT_LENGTH = 60;
 
 async function readText(path: string): Promise<string> {
   let bytes: Uint8Array;
@@ -29,76 +44,92 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-interface Example {
-  prompt: string;
-  text: string;
-}
+const FORMS: [fields: string[], read: RowReader][] = [
+  [['text'], textTemplate('{text}')],
+  [['question', 'answer'], textTemplate('Question: {question}\nAnswer: {answer}\n\n')],
+  [['prompt', 'completion'], textTemplate('{prompt}{completion}')],
+];
 
-function example(line: string, where: string): Example {
-  let row: unknown;
-  try {
-    row = JSON.parse(line);
-  } catch {
-    throw new UserError(`--data: ${where} is not JSON`);
-  }
-  const field = (name: string) => {
-    const value = isObject(row) ? row[name] : undefined;
-    return typeof value === 'string' ? value : undefined;
+/** Reads rows by the fields that they have. */
+function anyForm(renderChat: RenderChat | undefined): RowReader {
+  return (row) => {
+    const form = FORMS.find(([fields]) => fields.every((name) => typeof row[name] === 'string'));
+    if (form) return form[1](row);
+    if (!Array.isArray(row.messages)) {
+      throw new Error('has neither text, nor question and answer, nor prompt and completion, nor messages');
+    }
+    if (renderChat) return chatTemplate(renderChat)(row);
+    throw new Error("has messages, but the model's tokenizer_config.json has no chat_template");
   };
-  const [text, question, answer] = [field('text'), field('question'), field('answer')];
-  const [prompt, completion] = [field('prompt'), field('completion')];
-  if (text !== undefined) return {prompt: text.slice(0, 60), text};
-  if (question !== undefined && answer !== undefined) {
-    const asked = `Question: ${question}\nAnswer:`;
-    return {prompt: asked, text: `${asked} ${answer}\n\n`};
-  }
-  if (prompt !== undefined && completion !== undefined) {
-    return {prompt: prompt || completion.slice(0, 60), text: prompt + completion};
-  }
-  throw new UserError(
-    `--data: ${where} has neither text, nor question and answer, nor prompt and completion`,
-  );
 }
 
-function fromJsonLines(content: string, path: string, tokenizer: LlamaTokenizer): TextData {
-  const examples = content
-    .split('\n')
-    .map((line, i): [string, number] => [line.trim(), i + 1])
-    .filter(([line]) => line !== '')
-    .map(([line, number]) => example(line, `line ${number} of '${path}'`))
-    .filter(({text}) => text !== ''); // as in data sets that keep their source's blank lines
+/** What an example begins with: its prompt, or the beginning of its text. */
+function promptOf(example: Example): string {
+  const [first, ...rest] = example;
+  // a space at its end would be a token of its own, which the text does not have
+  if (first && !first.learn && rest.length > 0) return first.text.replace(/ +$/, '');
+  return (first?.text ?? '').slice(0, PROMPT_LENGTH);
+}
+
+function fromJsonLines(content: string, path: string, read: RowReader): TextData {
+  let isChat = false;
+  const rows = readJsonLines(
+    content,
+    (row) => {
+      isChat ||= Array.isArray(row.messages);
+      return read(row);
+    },
+    path,
+  );
+  // as in data sets that keep their source's blank lines
+  const examples = rows.filter((example) => example.some(({text}) => text !== ''));
   if (examples.length < 2)
     throw new UserError(`--data: '${path}' has ${examples.length} examples; two are the least`);
   const cut = Math.min(examples.length - 1, Math.max(1, Math.floor(examples.length * TRAIN_SHARE)));
-  const tokens = (list: Example[]) =>
-    Int32Array.from(list.flatMap(({text}) => tokenizer.encode(text, {bos: true})));
   return {
-    train: tokens(examples.slice(0, cut)),
-    heldOut: tokens(examples.slice(cut)),
-    prompt: examples[cut]!.prompt,
+    train: examples.slice(0, cut),
+    heldOut: examples.slice(cut),
+    kind: isChat ? 'chats' : 'texts',
+    prompt: promptOf(examples[cut]!),
   };
 }
 
-function fromPlainText(content: string, tokenizer: LlamaTokenizer): TextData {
+function fromPlainText(content: string): TextData {
   const cut = Math.floor(content.length * TRAIN_SHARE);
-  const heldOut = content.slice(cut);
+  const [train, heldOut] = [content.slice(0, cut), content.slice(cut)];
+  const example = (text: string): Example[] => [[{text, learn: true}]];
   return {
-    train: Int32Array.from(tokenizer.encode(content.slice(0, cut))),
-    heldOut: Int32Array.from(tokenizer.encode(heldOut)),
-    prompt: heldOut.slice(0, 60),
+    train: example(train),
+    heldOut: example(heldOut),
+    kind: 'parts',
+    prompt: heldOut.slice(0, PROMPT_LENGTH),
   };
 }
 
 /**
- * Reads a .txt or .jsonl file, so that a bad path is known before a model is read; what it returns tokenizes it.
+ * Reads a .txt or .jsonl file, so that a bad path is known before a model is read; what it returns makes texts of it.
+ * @param template Of the rows of a .jsonl; by default the fields that they have decide.
  * @throws UserError naming the file, and the line that is wrong.
  */
-export async function readTextData(path: string): Promise<(tokenizer: LlamaTokenizer) => TextData> {
+export async function readTextData(
+  path: string,
+  template?: string,
+): Promise<(tokenizer: ChatTokenizer) => TextData> {
   const kind = extname(path).toLowerCase();
   if (kind !== '.txt' && kind !== '.jsonl')
     throw new UserError(`--data: '${path}' is neither .txt nor .jsonl`);
   const content = await readText(path);
   if (content.trim() === '') throw new UserError(`--data: '${path}' is empty`);
-  return (tokenizer) =>
-    kind === '.txt' ? fromPlainText(content, tokenizer) : fromJsonLines(content, path, tokenizer);
+  return ({renderChat}) => {
+    if (kind === '.txt') return fromPlainText(content);
+    try {
+      return fromJsonLines(
+        content,
+        path,
+        template === undefined ? anyForm(renderChat) : textTemplate(template),
+      );
+    } catch (error) {
+      throw error instanceof FileError ? new UserError(`--data: ${error.message}`) : error;
+    }
+  };
 }

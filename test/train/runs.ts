@@ -29,7 +29,9 @@ export function memoryStore(): CheckpointStore & {files: Map<string, Uint8Array<
 export function oneWeight(scale = 1) {
   const model = tfl.sequential({
     name: 'one',
-    layers: [tfl.layers.dense({units: 1, inputShape: [1], useBias: false, kernelInitializer: 'zeros'})],
+    layers: [
+      tfl.layers.dense({units: 1, inputShape: [1], useBias: false, kernelInitializer: 'zeros', name: 'w'}),
+    ],
   });
   const asked: number[] = [];
   const data: BatchSource<{n: number; weight?: number}> = {

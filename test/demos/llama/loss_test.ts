@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {loadLlama} from '../../../demos/llama/load.ts';
-import {causalLoss, evaluate, nextTokenBatch} from '../../../demos/llama/loss.ts';
+import {causalLoss, nextTokenLoss} from '../../../demos/llama/loss.ts';
+import {evaluateLoss, exampleBatches} from '../../../src/index.ts';
 import {describeBackends} from '../../backends.ts';
 import {crossEntropy, llamaLogits} from '../../reference/llama.ts';
 import {onBackend, randomTensors, settingsFor, tinyConfig, tinyModel} from './fixtures.ts';
@@ -71,14 +72,16 @@ describeBackends('the causal loss', (backend) => {
       total += mean * (ids.length - 1);
       tokens += ids.length - 1;
     }
-    const before = tf.memory().numTensors;
-    const progress: number[] = [];
-    const loss = await evaluate(model, windows, {
-      batchSize: 2,
-      onProgress: (done) => void progress.push(done),
+    const texts = windows.map((window) => {
+      const ids = Array.from(window);
+      return {ids, learn: ids.map(() => true)};
     });
+    const before = tf.memory().numTensors;
+    const loss = await evaluateLoss(
+      exampleBatches(texts, {length: 5, batchSize: 2, pack: false}),
+      ({ids, labels}, apply) => nextTokenLoss(model, ids, labels, {apply}),
+    );
     expect(loss).to.be.closeTo(total / tokens, 1e-5);
-    expect(progress).to.deep.equal([2, 4, 5]);
     // The two tables of the last length stay with the model.
     expect(tf.memory().numTensors).to.equal(before + 2);
     model.dispose();
@@ -91,25 +94,5 @@ describe('the causal loss', () => {
   it('refuses labels that do not fit the logits', () => {
     const run = () => tf.tidy(() => causalLoss(tf.zeros([2, 3, 5]), tf.zeros([2, 4], 'int32')));
     expect(run).to.throw('labels must be int32 of shape [2,3], but is int32 of shape [2,4]');
-  });
-
-  it('refuses to evaluate nothing', async () => {
-    const {model} = await loadLlama(tinyModel());
-    const error = await evaluate(model, [[3]]).catch((reason: Error) => reason);
-    expect(error).to.be.an('error').with.property('message', 'evaluate: no window has two tokens or more');
-    model.dispose();
-  });
-
-  it('predicts of a window every token but the first', async () => {
-    const {ids, labels} = nextTokenBatch([[1, 2, 3], Uint16Array.of(4, 5)]);
-    expect(await ids.array()).to.deep.equal([
-      [1, 2],
-      [4, 0],
-    ]);
-    expect(await labels.array()).to.deep.equal([
-      [2, 3],
-      [5, -1],
-    ]);
-    tf.dispose([ids, labels]);
   });
 });

@@ -7,6 +7,7 @@ import {curves, parseXml} from './drawing.ts';
 const result = (losses: number[]): MethodResult => ({
   loss: 1,
   losses,
+  evaluations: [],
   seconds: 1,
   tokensPerSecond: 1,
   multiplyAdds: 1,

@@ -4,8 +4,9 @@ import {expect} from 'chai';
 import {type Comparison, compare, type MethodResult, verdict} from '../../../demos/node/compare.ts';
 import {type Options, readOptions} from '../../../demos/node/options.ts';
 import type {Task} from '../../../demos/node/task.ts';
+import type {ApplyModel} from '../../../src/index.ts';
 import {onBackend} from '../llama/fixtures.ts';
-import {stderrOf} from './demo.ts';
+import {stderrOf, temporaryFolder} from './demo.ts';
 
 const STEPS = 5;
 
@@ -13,6 +14,8 @@ describe('compare', () => {
   onBackend('cpu');
   let model: tfl.LayersModel;
   let events: string[];
+  const path = temporaryFolder();
+  let runs = 0;
 
   beforeEach(() => {
     events = [];
@@ -33,20 +36,26 @@ describe('compare', () => {
     name: 'a toy',
     model,
     target: 'all-dense',
-    base: {},
     steps: STEPS,
     unit: 'images',
-    unitsPerStep: 8,
-    loss(step) {
-      events.push(`batch ${step}`);
-      const x = tf.randomNormal([8, 16], 0, 1, 'float32', step + 1);
-      return tf.mean(tf.square(tf.sub(model.apply(x, {training: true}) as tf.Tensor, 1))) as tf.Scalar;
+    base: {},
+    unitsPerBatch: 8,
+    data: {
+      count: 100,
+      batch(index) {
+        events.push(`batch ${index}`);
+        return {x: tf.randomNormal([8, 16], 0, 1, 'float32', index + 1)};
+      },
     },
-    async heldOutLoss(onProgress) {
-      events.push('held-out');
-      await onProgress(1);
-      return 1;
+    heldOut: {
+      count: 1,
+      batch() {
+        events.push('held-out');
+        return {};
+      },
     },
+    loss: ({x}: {x?: tf.Tensor}, apply: ApplyModel) =>
+      x ? tf.mean(tf.square(tf.sub(apply(model, x), 1))) : tf.scalar(1),
     async sample() {
       events.push('sample');
       return 'a sample';
@@ -59,15 +68,19 @@ describe('compare', () => {
     const controller = new AbortController();
     let result: Comparison;
     await stderrOf(async () => {
-      result = await compare(task(), readOptions(['--rank', '2', '--frozen-rank', '1', ...args]) as Options, {
-        signal: controller.signal,
-        say: (line) => {
-          if (at !== undefined && line.includes(at)) controller.abort();
+      result = await compare(
+        task(),
+        readOptions(['--rank', '2', '--frozen-rank', '1', '--out', path(`${runs++}`), ...args]) as Options,
+        {
+          signal: controller.signal,
+          say: (line) => {
+            if (at !== undefined && line.includes(at)) controller.abort();
+          },
+          onTrained: async () => {
+            events.push(`trained ${model.layers.map((layer) => layer.getClassName()).join()}`);
+          },
         },
-        onTrained: async () => {
-          events.push(`trained ${model.layers.map((layer) => layer.getClassName()).join()}`);
-        },
-      });
+      );
     });
     return result!;
   }
@@ -106,6 +119,37 @@ describe('compare', () => {
     }
   });
 
+  it('counts batches, not steps, where several make a step', async () => {
+    const one = await run(['--no-compare']);
+    const three = await run(['--no-compare', '--accumulate', '3', '--exact-steps', '6']);
+    expect(events.filter((event) => event.startsWith('batch')).length).to.equal(STEPS + 3 * STEPS);
+    expect(three.celora!.losses).to.have.length(STEPS);
+    expect(three.celora!.multiplyAdds).to.be.within(
+      3 * one.celora!.multiplyAdds,
+      3.5 * one.celora!.multiplyAdds,
+    );
+  });
+
+  it('goes on with both methods from their checkpoints', async () => {
+    const whole = await run([]);
+    const out = path('resumed');
+    await run(['--out', out], 'layers adapted');
+    events = [];
+    const {celora, exact} = await run(['--out', out, '--resume']);
+    expect(celora!.losses).to.deep.equal(whole.celora!.losses);
+    expect(exact!.losses).to.deep.equal(whole.exact!.losses);
+    events = [];
+    const again = await run(['--out', out, '--resume']);
+    expect(again.celora!.losses).to.deep.equal(whole.celora!.losses);
+    expect(events).to.deep.equal(['held-out', 'sample', ...CELORA.slice(STEPS), 'held-out']);
+  });
+
+  it('evaluates on the way, and stops early', async () => {
+    const {celora} = await run(['--no-compare', '--eval-every', '1', '--patience', '2']);
+    expect(celora!.evaluations).to.deep.equal([1, 2, 3].map((step) => ({step, loss: 1})));
+    expect(celora!.loss).to.equal(1);
+  });
+
   it('trains no more once it is interrupted', async () => {
     const early = await run([], 'sample before');
     expect(early).to.deep.equal({baseLoss: 1, interrupted: true});
@@ -120,6 +164,7 @@ describe('verdict', () => {
   const result = (loss: number | null, seconds: number, multiplyAdds: number): MethodResult => ({
     loss,
     losses: [2],
+    evaluations: [],
     seconds,
     tokensPerSecond: 1,
     multiplyAdds,

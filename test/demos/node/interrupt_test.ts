@@ -1,6 +1,6 @@
 import {readdir, writeFile} from 'node:fs/promises';
 import {expect} from 'chai';
-import {adapterTensors, demo, readRun, temporaryFolder, textOf, writeLlama} from './demo.ts';
+import {adapterTensors, demo, type Flags, readRun, temporaryFolder, textOf, writeLlama} from './demo.ts';
 import {curves, readChart} from './drawing.ts';
 
 const STOPPING = 'stopping after this step and saving; once more to quit at once';
@@ -41,6 +41,25 @@ describe('Ctrl-C', () => {
     expect(curves(svg, 'celora')[0]).to.have.length(losses.length);
     expect(Object.keys(await adapterTensors(path('celora')))).to.have.length(28);
     expect(stdout).to.include(': adapter/, loss.svg, run.json (interrupted)');
+  });
+
+  it('while it trains can be gone on from, with the losses of a run that was not stopped', async () => {
+    const flags: Flags = {
+      ...{backend: 'wasm', model: path('llama'), data: path('text.txt'), 'no-compare': true},
+      ...{steps: 150, batch: 8, seq: 4, rank: 2, 'save-every': 40},
+    };
+    const whole = await demo({...flags, out: path('whole')});
+    expect(whole.code, whole.stderr).to.equal(0);
+    const stopped = await demo({...flags, out: path('stopped')}, 'layers adapted');
+    expect(stopped.stdout).to.match(/run\.json \(interrupted\)\n$/);
+    const {losses} = (await readRun(path('stopped'))).celora!;
+    expect(losses.length).to.be.within(1, 149);
+    const ended = await demo({...flags, out: path('stopped'), resume: true});
+    expect(ended.code, ended.stderr).to.equal(0);
+    const [expected, found] = [await readRun(path('whole')), await readRun(path('stopped'))];
+    expect(found.celora!.losses).to.deep.equal(expected.celora!.losses);
+    expect(found.celora!.loss).to.equal(expected.celora!.loss);
+    expect(found.celora!.losses.slice(0, losses.length)).to.deep.equal(losses);
   });
 
   it('while exact LoRA trains keeps all of CE-LoRA', async () => {

@@ -5,6 +5,8 @@ import {llamaTask} from '../../../demos/node/llama_task.ts';
 import {type Options, readOptions} from '../../../demos/node/options.ts';
 import type {Task} from '../../../demos/node/task.ts';
 import {UserError} from '../../../demos/node/user_error.ts';
+import type {TokenBatch} from '../../../src/index.ts';
+import {modelRunner} from '../../../src/model/apply_model.ts';
 import {onBackend, tinyConfig} from '../llama/fixtures.ts';
 import {stderrOf, temporaryFolder, textOf, writeLlama} from './demo.ts';
 
@@ -33,7 +35,12 @@ describe('llamaTask', () => {
   it('has batches that its seed decides', async () => {
     const losses = async (seed: string) => {
       const task = await taskOf('llama', '--seed', seed);
-      const values = [0, 1, 0].map((step) => tf.tidy(() => task.loss(step).dataSync()[0]!));
+      const values: number[] = [];
+      for (const index of [0, 1, 0]) {
+        const batch = await task.data.batch(index);
+        values.push(tf.tidy(() => task.loss(batch, modelRunner(true)).dataSync()[0]!));
+        tf.dispose(batch as tf.TensorContainer);
+      }
       task.dispose();
       return values;
     };
@@ -44,14 +51,70 @@ describe('llamaTask', () => {
     expect((await losses('5'))[0]).to.not.equal(first);
   });
 
-  it('tells how far an evaluation is, and ends it when told so', async () => {
-    const task = await taskOf('llama', '--batch', '5');
-    const done: number[] = [];
-    await task.heldOutLoss(async (share) => void done.push(share));
-    expect(done).to.deep.equal([5 / 12, 10 / 12, 1]); // 12 windows of 8 in 100 tokens
-    const stop = new Error('stop');
-    const end = await task.heldOutLoss(() => Promise.reject(stop)).catch((reason: Error) => reason);
-    expect(end).to.equal(stop);
+  const heldOutRows = async (task: Task) => {
+    const rows: number[][] = [];
+    for (let index = 0; index < task.heldOut.count; index++) {
+      const {ids, labels} = (await task.heldOut.batch(index)) as TokenBatch;
+      rows.push(...(await ids.array()));
+      tf.dispose([ids, labels]);
+    }
+    return rows;
+  };
+
+  it('holds out windows side by side, of long data some that are evenly spread', async () => {
+    const few = await taskOf('llama', '--batch', '5');
+    const rows = await heldOutRows(few);
+    expect(rows).to.have.length(12); // of 8 in 100 tokens
+    few.dispose();
+    await writeFile(path('long.txt'), textOf(400_000));
+    const many = await taskOf('llama', '--batch', '64', '--data', path('long.txt'));
+    expect(many.heldOut.count).to.equal(16); // 8192 tokens
+    many.dispose();
+  });
+
+  it('learns completions only where told so, from texts that are packed into rows', async () => {
+    const rows = Array.from({length: 30}, (_, i) => ({prompt: 'a big', completion: 'dog'.slice(i % 2)}));
+    await writeFile(path('pairs.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
+    const args = ['--data', path('pairs.jsonl'), '--completion-only', '--seq', '20', '--batch', '2'];
+    const task = await taskOf('llama', ...args);
+    const {ids, labels, segments} = (await task.data.batch(0)) as TokenBatch;
+    // <s> a big dog </s>: 9 places, of which the last 4 are learned
+    const row = (await ids.array())[0]!;
+    expect(row[0]).to.equal(1);
+    const learned = (await labels.array())[0]!.filter((label) => label >= 0);
+    expect(learned.length).to.be.within(6, 8);
+    expect(learned.filter((label) => label === 2)).to.have.length(2);
+    expect(new Set((await segments!.array())[0]!).size).to.be.within(2, 3);
+    const loss = tf.tidy(() => task.loss({ids, labels, segments}, modelRunner(true)).dataSync()[0]!);
+    expect(loss).to.be.above(0);
+    const sample: string = JSON.parse(await task.sample());
+    expect(sample.startsWith('a big ⟩ ')).to.equal(true);
+    tf.dispose([ids, labels, segments!]);
+    task.dispose();
+  });
+
+  it('takes conversations by the chat template of the model', async () => {
+    const rows = Array.from({length: 10}, () => ({
+      messages: [
+        {role: 'user', content: 'a big'},
+        {role: 'assistant', content: 'dog'},
+      ],
+    }));
+    await writeFile(path('chats.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
+    const chat_template =
+      '{{ bos_token }}{% for m in messages %}{{ m.content }}{% if m.role == "assistant" %}{{ eos_token }}{% endif %}' +
+      '{% endfor %}';
+    const settings = {bos_token: '<s>', eos_token: '</s>', chat_template};
+    await writeLlama(path('chat'));
+    await writeFile(path('chat', 'tokenizer_config.json'), JSON.stringify(settings));
+    const args = ['--data', path('chats.jsonl'), '--completion-only', '--batch', '1'];
+    const task = await taskOf('chat', ...args);
+    const {ids, labels} = (await task.data.batch(0)) as TokenBatch;
+    const [row, learned] = [(await ids.array())[0]!, (await labels.array())[0]!];
+    expect(row.filter((id) => id === 1)).to.have.length(1);
+    expect(learned.slice(0, 5).every((label) => label < 0)).to.equal(true);
+    expect(learned.at(-1)).to.be.above(0);
+    tf.dispose([ids, labels]);
     task.dispose();
   });
 
@@ -91,6 +154,12 @@ describe('llamaTask', () => {
       'llama',
       ['--seq', '8', '--data', 'few.txt'],
       /^--data: its training part has 8 tokens, but --seq 8 needs 9$/,
+    ],
+    [
+      'to tell prompts in a text',
+      'llama',
+      ['--completion-only'],
+      /^--completion-only is for a \.jsonl: a \.txt has no prompts$/,
     ],
     [
       'a batch larger than the data',

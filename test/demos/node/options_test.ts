@@ -17,6 +17,16 @@ describe('readOptions', () => {
       batch: undefined,
       seq: 128,
       lr: 1e-3,
+      warmup: 0.05,
+      clip: 1,
+      accumulate: 1,
+      checkpointLayers: undefined,
+      evalEvery: undefined,
+      patience: undefined,
+      saveEvery: 100,
+      resume: false,
+      template: undefined,
+      completionOnly: false,
       seed: 0,
       compare: true,
       celora: DEFAULT_CONFIG,
@@ -49,7 +59,24 @@ describe('readOptions', () => {
       '--out',
       'there',
     ];
-    expect(read('--model', 'm', '--data', 'd.txt', ...training, ...celora, ...rest)).to.deep.equal({
+    const recipe = [
+      ...[
+        '--warmup',
+        '20',
+        '--clip',
+        '0',
+        '--accumulate',
+        '4',
+        '--checkpoint-layers',
+        '2',
+        '--save-every',
+        '9',
+      ],
+      ...['--eval-every', '10', '--patience', '3', '--resume', '--completion-only'],
+      ...['--template', '{a}\\n{b}'],
+    ];
+    const all = ['--model', 'm', '--data', 'd.txt', ...training, ...celora, ...rest, ...recipe];
+    expect(read(...all)).to.deep.equal({
       model: 'm',
       data: 'd.txt',
       backend: 'cpu',
@@ -59,6 +86,16 @@ describe('readOptions', () => {
       batch: 3,
       seq: 64,
       lr: 2e-3,
+      warmup: 20,
+      clip: 0,
+      accumulate: 4,
+      checkpointLayers: 2,
+      evalEvery: 10,
+      patience: 3,
+      saveEvery: 9,
+      resume: true,
+      template: '{a}\n{b}',
+      completionOnly: true,
       seed: 5,
       compare: false,
       celora: {
@@ -78,7 +115,8 @@ describe('readOptions', () => {
   it('has a help that names every option', () => {
     expect(readOptions(['--steps', '3', '--help'])).to.equal('help');
     const options =
-      'model data backend rank alpha keep frozen-rank refresh exact-steps axis target steps batch seq lr seed';
+      'model data backend rank alpha keep frozen-rank refresh exact-steps axis target steps batch seq lr seed ' +
+      'warmup clip accumulate checkpoint-layers eval-every patience save-every resume template completion-only';
     for (const name of [...options.split(' '), 'out', 'no-compare']) {
       expect(USAGE).to.match(new RegExp(`^ {2}--${name} +\\S`, 'm'));
     }
@@ -110,6 +148,14 @@ describe('readOptions', () => {
     ['--batch 0', /^--batch must be /],
     ['--seq -3', /^--seq must be an integer ≥ 1, but is -3$/],
     ['--lr 0', /^--lr must be > 0, but is 0$/],
+    ['--warmup -1', /^--warmup must be ≥ 0, but is -1$/],
+    ['--warmup 1.5', /^--warmup must be an integer ≥ 1, but is 1\.5$/],
+    ['--clip -1', /^--clip must be ≥ 0, but is -1$/],
+    ['--accumulate 0', /^--accumulate must be an integer ≥ 1, but is 0$/],
+    ['--save-every 0', /^--save-every must be an integer ≥ 1, but is 0$/],
+    ['--patience 2', /^--patience counts evaluations: --eval-every is missing$/],
+    ['--checkpoint-layers 1', /^--checkpoint-layers is for a Llama: --model and --data are missing$/],
+    ['--completion-only', /^--completion-only is for a Llama: --model and --data are missing$/],
     ['--seed -1', /^--seed: .* is -1$/],
     ['--model m', /^--model and --data go together: --data is missing$/],
     ['--data d.txt', /^--model and --data go together: --model is missing$/],

@@ -31,7 +31,15 @@ describe('the output of the Node demo', () => {
   });
 
   it('says how the run went', async () => {
-    const result = {loss: 1.5, losses: [2, 1.75], seconds: 2, tokensPerSecond: 8, multiplyAdds: 60};
+    const evaluations = [{step: 1, loss: 1.75}];
+    const result = {
+      loss: 1.5,
+      losses: [2, 1.75],
+      evaluations,
+      seconds: 2,
+      tokensPerSecond: 8,
+      multiplyAdds: 60,
+    };
     const exact = {...result, loss: 1.25, seconds: 3, multiplyAdds: 80};
     await writeRun(path(), info, {baseLoss: 2.5, interrupted: false, celora: result, exact});
     const run = await readRun(path());

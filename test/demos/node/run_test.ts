@@ -1,15 +1,16 @@
 import {writeFile} from 'node:fs/promises';
 import {expect} from 'chai';
 import {loadLlama} from '../../../demos/llama/load.ts';
-import {evaluate} from '../../../demos/llama/loss.ts';
+import {nextTokenLoss} from '../../../demos/llama/loss.ts';
 import {modelFolder} from '../../../demos/node/model_folder.ts';
-import {loadAdapter} from '../../../src/index.ts';
+import {evaluateLoss, loadAdapter, textBatches} from '../../../src/index.ts';
 import {readAdapter} from '../../../src/node.ts';
 import {dataFolder, onBackend} from '../llama/fixtures.ts';
 import {
   adapterTensors,
   demo,
   type Ended,
+  type Flags,
   type Run,
   readRun,
   temporaryFolder,
@@ -18,7 +19,7 @@ import {
 } from './demo.ts';
 import {curves, readChart} from './drawing.ts';
 
-const METHOD_KEYS = ['loss', 'losses', 'multiplyAdds', 'seconds', 'tokensPerSecond'];
+const METHOD_KEYS = ['evaluations', 'loss', 'losses', 'multiplyAdds', 'seconds', 'tokensPerSecond'];
 const PROJECTIONS = 'self_attn.q self_attn.k self_attn.v self_attn.o mlp.gate mlp.up mlp.down'.split(' ');
 
 const peft = (layer: string, side: string) => `base_model.model.${layer}.lora_${side}.weight`;
@@ -126,11 +127,47 @@ describe('the Node demo on a Llama', () => {
   it('measured with them, on the last tenth of the text', async () => {
     const {model, tokenizer} = await loadLlama(modelFolder(path('llama')));
     const tokens = tokenizer.encode(textOf(3000).slice(2700));
-    const windows = Array.from({length: 18}, (_, i) => tokens.slice(i * SEQ, i * SEQ + SEQ + 1));
-    expect(run.baseLoss).to.be.closeTo(await evaluate(model, windows), 1e-4);
+    const evaluate = () =>
+      evaluateLoss(textBatches(tokens, {length: SEQ, batchSize: 18}), ({ids, labels}, apply) =>
+        nextTokenLoss(model, ids, labels, {apply}),
+      );
+    expect(run.baseLoss).to.be.closeTo(await evaluate(), 1e-4);
     loadAdapter(model, await readAdapter(path('out', 'adapter')));
-    expect(run.celora!.loss).to.be.closeTo(await evaluate(model, windows), 1e-4);
+    expect(run.celora!.loss).to.be.closeTo(await evaluate(), 1e-4);
     model.dispose();
+  });
+
+  it('takes the options of the recipe: completions only, accumulated, blocks computed again, evaluations', async () => {
+    const rows = Array.from({length: 40}, (_, i) => ({q: 'a big', a: `dog ${'abcdef'[i % 6]} ran`}));
+    await writeFile(path('rows.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
+    const flags: Flags = {
+      ...{
+        backend: 'wasm',
+        model: path('llama'),
+        data: path('rows.jsonl'),
+        template: '{q} {a}',
+        seq: 32,
+        rank: 2,
+      },
+      ...{steps: 9, batch: 1, lr: 0.02, 'completion-only': true, accumulate: 3, warmup: 2, clip: 0.5},
+      ...{'eval-every': 3, 'save-every': 4, 'no-compare': true, out: path('recipe')},
+    };
+    const ended = await demo({...flags, 'checkpoint-layers': 1});
+    expect(ended.code, ended.stderr).to.equal(0);
+    expect(ended.stdout).to.match(/; 36 training texts in 18 rows that are \d+ % full, 4 held-out texts$/m);
+    expect(ended.stdout).to.include('sample before: "a big ⟩ ');
+    expect(ended.stderr).to.match(/^CE-LoRA █{16} 9\/9 steps, loss [\d.]+, held out [\d.]+, \d+ tokens\/s/m);
+    const {celora, baseLoss} = await readRun(path('recipe'));
+    expect(celora!.evaluations.map(({step}) => step)).to.deep.equal([3, 6, 9]);
+    const best = Math.min(...celora!.evaluations.map(({loss}) => loss));
+    expect(celora!.loss).to.equal(best).and.to.be.below(baseLoss!);
+    // nothing but memory depends on what is computed again; and all is there to go on with
+    const again = await demo({...flags, steps: 12, resume: true});
+    expect(again.code, again.stderr).to.equal(0);
+    const longer = (await readRun(path('recipe'))).celora!;
+    expect(longer.losses.slice(0, 9)).to.deep.equal(celora!.losses);
+    expect(longer.losses).to.have.length(12);
+    expect(longer.evaluations.slice(0, 3)).to.deep.equal(celora!.evaluations);
   });
 
   it('trains alone, some layers, on sampled rows, on prompts and completions', async () => {

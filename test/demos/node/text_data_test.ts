@@ -1,53 +1,48 @@
 import {mkdir, writeFile} from 'node:fs/promises';
 import {expect} from 'chai';
-import type {LlamaTokenizer} from '../../../demos/llama/tokenizer.ts';
 import {readTextData, type TextData} from '../../../demos/node/text_data.ts';
 import {UserError} from '../../../demos/node/user_error.ts';
+import type {Example, RenderChat} from '../../../src/index.ts';
 import {temporaryFolder} from './demo.ts';
 
-/** A token for each character; 0 begins a text. */
-const tokenizer: LlamaTokenizer = {
-  bosId: 0,
-  eosIds: [],
-  encode: (text, {bos = false} = {}) => [
-    ...(bos ? [0] : []),
-    ...[...text].map((letter) => letter.codePointAt(0)!),
-  ],
-  decode: (ids) => String.fromCodePoint(...ids),
-};
-const tokens = (...texts: string[]) =>
-  Int32Array.from(texts.flatMap((text) => tokenizer.encode(text, {bos: true})));
+const learned = (...texts: string[]) => texts.map((text) => [{text, learn: true}]);
+const pair = (prompt: string, text: string) => [
+  {text: prompt, learn: false},
+  {text, learn: true},
+];
 
 describe('readTextData', () => {
   const path = temporaryFolder();
 
-  async function read(name: string, content: string | Uint8Array): Promise<TextData> {
+  async function read(name: string, content: string | Uint8Array, template?: string): Promise<TextData> {
     await writeFile(path(name), content);
-    return (await readTextData(path(name)))(tokenizer);
+    return (await readTextData(path(name), template))({});
   }
 
   it('holds out the last tenth of a text', async () => {
     const text = Array.from({length: 100}, (_, i) => `line ${String(i).padStart(3, '0')}\n`).join('');
-    const {train, heldOut, prompt} = await read('a.txt', text);
-    expect(train).to.deep.equal(Int32Array.from(tokenizer.encode(text.slice(0, 810))));
-    expect(heldOut).to.deep.equal(Int32Array.from(tokenizer.encode(text.slice(810))));
-    expect(prompt).to.equal(text.slice(810, 870));
+    expect(await read('a.txt', text)).to.deep.equal({
+      train: learned(text.slice(0, 810)),
+      heldOut: learned(text.slice(810)),
+      kind: 'parts',
+      prompt: text.slice(810, 870),
+    });
   });
 
   it('passes over the mark that begins a file of UTF-8, and minds no capitals', async () => {
     const {train} = await read('b.TXT', '\ufeffzebra and ün');
-    expect(tokenizer.decode([...train])).to.equal('zebra and ');
+    expect(train).to.deep.equal(learned('zebra and '));
   });
 
-  const FORMS: [string, object[], string[], string][] = [
-    ['text', [{text: 'one'}, {text: 'two', id: 7}, {text: 'three'}], ['one', 'two', 'three'], 'three'],
+  const FORMS: [string, object[], Example[], string][] = [
+    ['text', [{text: 'one'}, {text: 'two', id: 7}, {text: 'three'}], learned('one', 'two', 'three'), 'three'],
     [
       'question and answer',
       [
         {question: '1 + 1?', answer: '2'},
         {question: '2 + 2?', answer: '4'},
       ],
-      ['Question: 1 + 1?\nAnswer: 2\n\n', 'Question: 2 + 2?\nAnswer: 4\n\n'],
+      [pair('Question: 1 + 1?\nAnswer: ', '2\n\n'), pair('Question: 2 + 2?\nAnswer: ', '4\n\n')],
       'Question: 2 + 2?\nAnswer:',
     ],
     [
@@ -56,7 +51,7 @@ describe('readTextData', () => {
         {prompt: 'a', completion: 'b'},
         {prompt: 'c', completion: 'd'},
       ],
-      ['ab', 'cd'],
+      [pair('a', 'b'), pair('c', 'd')],
       'c',
     ],
     [
@@ -65,19 +60,19 @@ describe('readTextData', () => {
         {prompt: 'a', completion: 'b'},
         {prompt: '', completion: 'd'},
       ],
-      ['ab', 'd'],
+      [pair('a', 'b'), ...learned('d')],
       'd',
     ],
   ];
   for (const [form, rows, texts, start] of FORMS) {
     it(`reads .jsonl with ${form}, each example from its own beginning`, async () => {
-      const {train, heldOut, prompt} = await read(
+      const {train, heldOut, prompt, kind} = await read(
         'a.jsonl',
         rows.map((row) => JSON.stringify(row)).join('\r\n\n'),
       );
-      expect(train).to.deep.equal(tokens(...texts.slice(0, -1)));
-      expect(heldOut).to.deep.equal(tokens(texts.at(-1)!));
-      expect(prompt).to.equal(start);
+      expect(train).to.deep.equal(texts.slice(0, -1));
+      expect(heldOut).to.deep.equal(texts.slice(-1));
+      expect({prompt, kind}).to.deep.equal({prompt: start, kind: 'texts'});
     });
   }
 
@@ -87,8 +82,41 @@ describe('readTextData', () => {
       'c.jsonl',
       [...rows.slice(0, 19), '{"text": ""}', rows[19]].join('\n'),
     );
-    expect(train).to.deep.equal(tokens(...Array.from({length: 18}, (_, i) => String(i))));
-    expect(heldOut).to.deep.equal(tokens('18', '19'));
+    expect(train).to.deep.equal(learned(...Array.from({length: 18}, (_, i) => String(i))));
+    expect(heldOut).to.deep.equal(learned('18', '19'));
+  });
+
+  it('reads .jsonl by a template', async () => {
+    const rows = ['{"q": "1 + 1", "a": 2}', '{"q": "2 + 2", "a": 4}'].join('\n');
+    const {train, prompt} = await read('t.jsonl', rows, '{q} = {a}.');
+    expect(train).to.deep.equal([pair('1 + 1 = ', '2.')]);
+    expect(prompt).to.equal('2 + 2 =');
+    const error = await failure(read('t.jsonl', rows, '{q} = {b}'));
+    expect(error).to.be.instanceOf(UserError);
+    expect(error.message).to.match(/^--data: line 1 of '.*t\.jsonl' has no text under 'b'$/);
+  });
+
+  it('reads conversations by the chat template of the model', async () => {
+    const row = JSON.stringify({
+      messages: [
+        {role: 'user', content: 'a'},
+        {role: 'assistant', content: 'b'},
+      ],
+    });
+    await writeFile(path('m.jsonl'), `${row}\n${row}`);
+    const renderChat: RenderChat = (messages, {addGenerationPrompt}) =>
+      messages.map(({role, content}) => `[${role}]${content}`).join('') +
+      (addGenerationPrompt ? '[assistant]' : '');
+    expect((await readTextData(path('m.jsonl')))({renderChat})).to.deep.equal({
+      train: [pair('[user]a[assistant]', 'b')],
+      heldOut: [pair('[user]a[assistant]', 'b')],
+      kind: 'chats',
+      prompt: '[user]a[assistant]',
+    });
+    const error = await failure(read('m.jsonl', `${row}\n${row}`));
+    expect(error.message).to.match(
+      /^--data: line 1 of .* has messages, but the model's tokenizer_config\.json has no chat_template$/,
+    );
   });
 
   const refused: [string, string, string | Uint8Array, RegExp][] = [
@@ -104,19 +132,19 @@ describe('readTextData', () => {
       '{"text": "a"}\n\n{"text": b}\n',
       /line 3 of '.*e\.jsonl' is not JSON$/,
     ],
-    ...[
-      '{"txt": "a"}',
-      '{"text": 1}',
-      '{"question": "a"}',
-      '{"completion": "a"}',
-      '["a"]',
-      'null',
-      '"text"',
-    ].map((line): [string, string, string, RegExp] => [
+    ...['{"txt": "a"}', '{"text": 1}', '{"question": "a"}', '{"completion": "a"}'].map(
+      (line): [string, string, string, RegExp] => [
+        `the line ${line}`,
+        'e.jsonl',
+        `{"text": "a"}\n${line}\n`,
+        /line 2 of '.*e\.jsonl' has neither text, nor question and answer, nor prompt and completion, nor messages$/,
+      ],
+    ),
+    ...['["a"]', 'null', '"text"'].map((line): [string, string, string, RegExp] => [
       `the line ${line}`,
       'e.jsonl',
       `{"text": "a"}\n${line}\n`,
-      /line 2 of '.*e\.jsonl' has neither text, nor question and answer, nor prompt and completion$/,
+      /line 2 of '.*e\.jsonl' is not a JSON object$/,
     ]),
   ];
   async function failure(promise: Promise<unknown>): Promise<Error> {

@@ -1,96 +1,128 @@
+import {readdir} from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs-core';
-import * as tfl from '@tensorflow/tfjs-layers';
+import type * as tfl from '@tensorflow/tfjs-layers';
 import {expect} from 'chai';
+import {type Options, readOptions} from '../../../demos/node/options.ts';
 import type {Task} from '../../../demos/node/task.ts';
-import {learningRate, train} from '../../../demos/node/train.ts';
+import {type TrainHooks, train} from '../../../demos/node/train.ts';
 import {UserError} from '../../../demos/node/user_error.ts';
+import {type ApplyModel, cosineSchedule, fineTune} from '../../../src/index.ts';
+import {oneWeight} from '../../train/runs.ts';
 import {onBackend} from '../llama/fixtures.ts';
-
-describe('learningRate', () => {
-  const rates = (steps: number) => Array.from({length: steps}, (_, step) => learningRate(step, steps, 2));
-
-  it('warms up over a twentieth of the steps, then falls along a cosine to a tenth', () => {
-    const all = rates(100);
-    expect(all.slice(0, 6)).to.deep.equal([0.4, 0.8, 1.2, 1.6, 2, 2]);
-    for (let step = 6; step < 100; step++) {
-      const cosine = Math.cos((Math.PI * (step - 5)) / 95);
-      expect(all[step]).to.be.closeTo(2 * (0.1 + (0.9 * (1 + cosine)) / 2), 1e-12);
-      expect(all[step]).to.be.below(all[step - 1]!);
-    }
-    expect(all.at(-1)).to.be.within(0.2, 0.21);
-  });
-
-  it('begins at its peak where there are few steps', () => {
-    expect(rates(1)).to.deep.equal([2]);
-    expect(rates(3)[0]).to.equal(2);
-    expect(rates(3)[2]).to.be.within(0.2, 2);
-  });
-});
+import {temporaryFolder} from './demo.ts';
 
 describe('train', () => {
   onBackend('cpu');
-  const {signal} = new AbortController();
-  let asked: number[];
-  let model: tfl.LayersModel;
+  const path = temporaryFolder();
 
-  /** The loss of step n is (w − n)², times `scale`. */
-  function task(scale = 1, steps = 4): Task {
-    return {
+  /** The loss of batch n is (w − n)², times `scale`. */
+  function task(scale = 1, steps = 4) {
+    const {model, data, loss, asked, weight} = oneWeight(scale);
+    const heldOut = {count: 1, batch: () => ({n: 1})};
+    const one = {
       model,
       steps,
-      loss(step: number) {
-        asked.push(step);
-        const y = model.apply(tf.ones([1, 1]), {training: true}) as tf.Tensor;
-        return tf.mul(tf.sum(tf.square(tf.sub(y, step))), scale) as tf.Scalar;
-      },
-    } as unknown as Task;
+      data,
+      heldOut,
+      loss: (batch: {n: number}, apply: ApplyModel) => loss(batch, apply),
+    };
+    return {task: one as unknown as Task, model: model as tfl.LayersModel, data, loss, asked, weight};
   }
 
-  beforeEach(() => {
-    asked = [];
-    model = tfl.sequential({
-      layers: [tfl.layers.dense({units: 1, inputShape: [1], useBias: false, kernelInitializer: 'zeros'})],
-    });
-  });
-  afterEach(() => model.dispose());
+  const optionsOf = (out: string, ...args: string[]) => readOptions(['--out', path(out), ...args]) as Options;
 
-  it('goes through the batches in order, a step of Adam at the rate of the schedule each', async () => {
-    const steps: [number, number][] = [];
+  const hooks = (changes: Partial<TrainHooks> = {}): TrainHooks => ({
+    signal: new AbortController().signal,
+    onStep: () => {},
+    onResume: () => {},
+    ...changes,
+  });
+
+  it('is the recipe with what the command line says', async () => {
+    const seen: [number, number, number | undefined][] = [];
+    const options = optionsOf(
+      'a',
+      '--lr',
+      '0.5',
+      '--warmup',
+      '2',
+      '--clip',
+      '2',
+      '--accumulate',
+      '2',
+      '--eval-every',
+      '2',
+    );
     const before = tf.memory();
-    const {losses, seconds} = await train(task(), {lr: 0.5, signal, onStep: (...step) => steps.push(step)});
+    const mine = task(1, 6);
+    const numTensors = tf.memory().numTensors;
+    const result = await train(mine.task, 'celora', options, hooks({onStep: (...step) => seen.push(step)}));
+    expect(tf.memory().numTensors).to.equal(numTensors);
+    mine.model.dispose();
     expect(tf.memory().numTensors).to.equal(before.numTensors);
-    expect(tf.memory().numDataBuffers).to.equal(before.numDataBuffers);
-    expect(asked).to.deep.equal([0, 1, 2, 3]);
-    expect(seconds).to.be.above(0);
-    expect(steps).to.deep.equal(losses.map((loss, i) => [i + 1, loss]));
 
-    let [w, m, v] = [0, 0, 0];
-    for (const step of asked) {
-      expect(losses[step]).to.be.closeTo((w - step) ** 2, 1e-4);
-      const gradient = 2 * (w - step);
-      m = 0.9 * m + 0.1 * gradient;
-      v = 0.999 * v + 0.001 * gradient ** 2;
-      const unbiased = [m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))] as const;
-      w -= (learningRate(step, 4, 0.5) * unbiased[0]) / (Math.sqrt(unbiased[1]) + 1e-8);
-    }
-    expect((await model.getWeights()[0]!.data())[0]).to.be.closeTo(w, 1e-4);
+    const {model, data, loss} = task();
+    const expected = await fineTune({
+      ...{model, data, loss, steps: 6, accumulate: 2, optimizer: {clipNorm: 2}},
+      learningRate: cosineSchedule(0.5, {warmUp: 2, floor: 0.1}),
+      evaluation: {data: {count: 1, batch: () => ({n: 1})}, every: 2},
+    });
+    model.dispose();
+    expect(result).to.deep.equal({...expected, seconds: result.seconds});
+    expect(seen.map(([step, value]) => [step, value])).to.deep.equal(
+      expected.losses.map((value, i) => [i + 1, value]),
+    );
+    // the held-out loss is known from the step after the evaluation on
+    const [first, second] = expected.evaluations;
+    expect(seen.map(([, , heldOut]) => heldOut).slice(0, 5)).to.deep.equal([
+      undefined,
+      undefined,
+      first!.loss,
+      first!.loss,
+      second!.loss,
+    ]);
+    expect(await readdir(path('a', 'checkpoints'))).to.deep.equal(['celora']);
   });
 
-  it('ends after the step under way when it is aborted, with the losses so far', async () => {
+  it('does not clip with --clip 0', async () => {
+    const finals: number[] = [];
+    for (const clip of ['0', '0.01', '1e9']) {
+      const {task: one, weight, model} = task(1, 3);
+      await train(one, 'x', optionsOf(`clip${clip}`, '--lr', '0.1', '--clip', clip), hooks());
+      finals.push(await weight());
+      model.dispose();
+    }
+    expect(finals[0]).to.equal(finals[2]);
+    expect(finals[1]).to.not.equal(finals[0]);
+  });
+
+  it('ends after the step under way when it is aborted, and goes on from there with --resume', async () => {
+    const whole = task(1, 9);
+    const {losses} = await train(whole.task, 'x', optionsOf('whole'), hooks());
     const controller = new AbortController();
     const onStep = (step: number) => step === 2 && controller.abort();
-    const {losses} = await train(task(1, 50), {lr: 0.1, signal: controller.signal, onStep});
-    expect(losses).to.have.length(2);
-    expect(asked).to.deep.equal([0, 1]);
+    const {signal} = controller;
+    const first = task(1, 9);
+    const begun = await train(first.task, 'x', optionsOf('b'), hooks({signal, onStep}));
+    expect(begun.losses).to.have.length(2);
+    expect(first.asked).to.deep.equal([0, 1]);
+    const second = task(1, 9);
+    const steps: number[] = [];
+    const onResume = (step: number) => steps.push(step);
+    const {losses: all} = await train(second.task, 'x', optionsOf('b', '--resume'), hooks({onResume}));
+    expect(steps).to.deep.equal([2]);
+    expect(second.asked).to.deep.equal([2, 3, 4, 5, 6, 7, 8]);
+    expect(all).to.deep.equal(losses);
+    for (const {model} of [whole, first, second]) model.dispose();
   });
 
   it('says so when the loss is no number any more', async () => {
-    const error = await train(task(Number.POSITIVE_INFINITY), {lr: 0.1, signal, onStep: () => {}}).catch(
-      (e: Error) => e,
-    );
+    const {task: one, model} = task(Number.POSITIVE_INFINITY);
+    const error = await train(one, 'x', optionsOf('c', '--lr', '0.1'), hooks()).catch((e: Error) => e);
     expect(error).to.be.instanceOf(UserError);
-    expect((error as Error).message).to.match(
-      /^the loss became NaN at step 1: try a smaller --lr than 0\.1$/,
+    expect((error as Error).message).to.equal(
+      'the loss became no number at step 1: try a smaller --lr than 0.1',
     );
+    model.dispose();
   });
 });
