@@ -1,3 +1,4 @@
+import {fromHalf, toHalf} from './half.ts';
 import {FileError, isObject, parseJsonObject, quote, showJson} from './json.ts';
 
 /** Where one tensor of a .safetensors file lies. */
@@ -141,22 +142,6 @@ export function readMetadata(file: string, bytes: Uint8Array): Record<string, st
   >;
 }
 
-/** Every half-precision number as float32, indexed by its 16 bits. */
-function halfTable(): Float32Array {
-  const table = new Float32Array(65536);
-  for (let bits = 0; bits < 65536; bits++) {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    if (exponent === 31) table[bits] = fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    else if (exponent === 0) table[bits] = sign * fraction * 2 ** -24;
-    else table[bits] = sign * (1024 + fraction) * 2 ** (exponent - 25);
-  }
-  return table;
-}
-
-let halves: Float32Array | undefined;
-
 /** True if `decodeTensor` can decode it. */
 export const isFloat = ({dtype}: TensorEntry): boolean => ['F32', 'F16', 'BF16'].includes(dtype);
 
@@ -174,31 +159,29 @@ export function decodeTensor(name: string, entry: TensorEntry, bytes: Uint8Array
   const size = (end - start) / width;
   if (width === 4) return new Float32Array(aligned.buffer, aligned.byteOffset, size);
   const source = new Uint16Array(aligned.buffer, aligned.byteOffset, size);
-  const values = new Float32Array(size);
-  if (dtype === 'F16') {
-    halves ??= halfTable();
-    for (let i = 0; i < size; i++) values[i] = halves[source[i]!]!;
-  } else {
-    const bits = new Uint32Array(values.buffer);
-    for (let i = 0; i < size; i++) bits[i] = source[i]! << 16;
-  }
-  return values;
+  if (dtype === 'F16') return fromHalf(source);
+  return new Float32Array(Uint32Array.from(source, (bits) => bits << 16).buffer);
 }
 
-/** Lays out float32 tensors as one .safetensors file, in the order given, with optional text metadata. */
+/**
+ * Lays out float32 tensors as one .safetensors file, in the order given, with optional text metadata.
+ * @param dtype What the file holds; of F16 the nearest number, infinite from 65520 on. Default F32.
+ */
 export function writeSafetensors(
   tensors: Record<string, TensorData>,
   metadata?: Record<string, string>,
+  dtype: 'F32' | 'F16' = 'F32',
 ): Uint8Array<ArrayBuffer> {
   const header: [string, unknown][] = metadata ? [['__metadata__', metadata]] : [];
+  const width = BYTES[dtype]!;
   let offset = 0;
   for (const [name, {shape, data}] of Object.entries(tensors)) {
     const size = shape.reduce((product, length) => product * length, 1);
     if (size !== data.length) {
       throw new Error(`tensor '${name}' of shape [${shape}] needs ${size} values, not ${data.length}`);
     }
-    header.push([name, {dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength]}]);
-    offset += data.byteLength;
+    header.push([name, {dtype, shape, data_offsets: [offset, offset + size * width]}]);
+    offset += size * width;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   // Padded with spaces, so that the data starts at a multiple of 8.
@@ -209,8 +192,9 @@ export function writeSafetensors(
   bytes.set(json, LENGTH_BYTES);
   let at = LENGTH_BYTES + headerLength;
   for (const {data} of Object.values(tensors)) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
+    const {buffer, byteOffset, byteLength} = dtype === 'F16' ? toHalf(data) : data;
+    bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+    at += byteLength;
   }
   return bytes;
 }
