@@ -68,7 +68,7 @@ export {AdamW, type AdamWOptions} from './train/adamw.ts';
 export {
   type BatchOptions,
   type BatchSource,
-  IGNORED,
+  IGNORED_LABEL,
   type TokenBatch,
   textBatches,
 } from './train/batches.ts';

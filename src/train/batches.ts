@@ -22,7 +22,7 @@ export interface BatchSource<B extends object> {
 export interface TokenBatch {
   /** int32 [rows, length]; 0 where there is padding. */
   ids: tf.Tensor2D;
-  /** int32 [rows, length]: the token after each one of `ids`; IGNORED where it is not to be learned. */
+  /** int32 [rows, length]: the token after each one of `ids`; IGNORED_LABEL where it is not to be learned. */
   labels: tf.Tensor2D;
   /** int32 [rows, length]: numbers the texts packed into a row from 1; 0 where there is padding. Absent: one text a row. */
   segments?: tf.Tensor2D;
@@ -31,7 +31,7 @@ export interface TokenBatch {
 }
 
 /** The label that does not count, as in PyTorch. */
-export const IGNORED = -100;
+export const IGNORED_LABEL = -100;
 
 /** One row of a batch, of the batch's length. */
 export interface TokenRow {

@@ -196,7 +196,7 @@ class Run<B extends object> {
  * A run that is resumed has, on the same backend, the losses of one that was never interrupted, bit for bit: saved are the
  * trainable weights (and statistics of BatchNormalization), the optimizer, the position in schedule and data, the random
  * numbers of `loraDropout`, of row sampling and of tfjs's Dropout, the selected columns, and the best weights. Randomness of
- * other layers is not.
+ * other layers is not, nor is what `registerCELoRAGradients` selects.
  * @returns Losses, and why the run ended; the model has the best weights, or the last.
  * @throws Error for a bad option, and for a model in which nothing is trainable.
  * @throws NonFiniteLossError as soon as a loss is known to be no number; the model has the last weights with a loss then,

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import type {ApplyModel} from '../model/apply_model.ts';
 import {crossEntropy} from '../ops/cross_entropy.ts';
-import {IGNORED, type TokenBatch} from './batches.ts';
+import {IGNORED_LABEL, type TokenBatch} from './batches.ts';
 
 /**
  * The mean loss of a batch, []. It runs the model through `apply`, which says whether this is training, and which blocks
@@ -29,12 +29,14 @@ export function languageModelInputs(
 
 /**
  * The loss of a causal language model: mean cross-entropy, in nats, of the tokens that follow.
+ * With a large vocabulary the logits are the largest tensor of a step: `linearCrossEntropy` does without them, in a loss of
+ * your own that applies the model without its head.
  * @param model Of token ids, int32 [batch, t], and where texts are packed of their segments, int32 [batch, t], which its
  *   `CausalAttention` layers take → logits [batch, t, vocab].
  */
 export function languageModelLoss(model: LayersModel): BatchLoss<TokenBatch> {
   return (batch, apply) => {
     const inputs = languageModelInputs('languageModelLoss', model, batch);
-    return crossEntropy(apply(model, inputs), batch.labels, {ignoreLabel: IGNORED});
+    return crossEntropy(apply(model, inputs), batch.labels, {ignoreLabel: IGNORED_LABEL});
   };
 }

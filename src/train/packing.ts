@@ -2,7 +2,7 @@ import {
   type BatchOptions,
   type BatchSource,
   checkBatchOptions,
-  IGNORED,
+  IGNORED_LABEL,
   rowPicker,
   type TokenBatch,
   type TokenRow,
@@ -54,7 +54,7 @@ function fill(sizes: number[], length: number): number[][] {
 function layOut(texts: TokenizedText[], length: number): Required<TokenRow> {
   const row = {
     ids: new Int32Array(length),
-    labels: new Int32Array(length).fill(IGNORED),
+    labels: new Int32Array(length).fill(IGNORED_LABEL),
     segments: new Int32Array(length),
   };
   let at = 0;

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import {
   type BatchSource,
   exampleBatches,
-  IGNORED,
+  IGNORED_LABEL,
   type TokenBatch,
   type TokenizedText,
   textBatches,
@@ -95,7 +95,7 @@ const text = (start: number, length: number, learned = length): TokenizedText =>
 
 describe('exampleBatches', () => {
   before(() => tf.setBackend('cpu'));
-  const _ = IGNORED;
+  const _ = IGNORED_LABEL;
 
   it('packs texts into rows, numbers them, and labels what is learned', async () => {
     const texts = [text(10, 4, 2), text(20, 6, 6), text(30, 3, 1), text(40, 2)];
@@ -187,7 +187,7 @@ describe('exampleBatches', () => {
             const owners = new Map<number, number>();
             for (const [at, id] of tokens.entries()) {
               const segment = segments![row]![at]!;
-              if (segment === 0) expect([id, labels![row]![at]]).to.deep.equal([0, IGNORED]);
+              if (segment === 0) expect([id, labels![row]![at]]).to.deep.equal([0, IGNORED_LABEL]);
               else {
                 const owner = Math.floor(id / 1000);
                 expect(owners.get(segment) ?? owner).to.equal(owner);

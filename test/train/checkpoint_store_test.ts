@@ -7,13 +7,7 @@ import {FileError} from '../../src/index.ts';
 import {folderStore} from '../../src/node.ts';
 import {Checkpoints, decodeState, encodeState} from '../../src/train/checkpoint_store.ts';
 import type {TrainingState} from '../../src/train/training_state.ts';
-import {memoryStore} from './runs.ts';
-
-const failure = (promise: Promise<unknown>): Promise<Error> =>
-  promise.then(
-    () => expect.fail('it should have failed'),
-    (error: Error) => error,
-  );
+import {failure, memoryStore} from './runs.ts';
 
 /** A state that is told from others by its step. */
 const stateOf = (step: number): TrainingState => ({

@@ -3,13 +3,7 @@ import {expect} from 'chai';
 import {evaluateLoss, languageModelLoss, textBatches} from '../../src/index.ts';
 import {expectNoLeaks} from '../backends.ts';
 import {describeOnHost} from '../model/models.ts';
-import {busyModel, oneWeight, TOKENS} from './runs.ts';
-
-const failure = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => expect.fail('it should have failed'),
-    (error: unknown) => error,
-  );
+import {busyModel, failure, oneWeight, TOKENS} from './runs.ts';
 
 describeOnHost('evaluateLoss', () => {
   it('is the mean of the batches by their weights', async () => {

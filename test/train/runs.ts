@@ -14,6 +14,15 @@ import {
 } from '../../src/index.ts';
 import {tinyLM} from './tiny_lm.ts';
 
+/** The error that a promise is to end with. */
+export const failure = (promise: Promise<unknown>): Promise<Error> =>
+  promise.then(
+    () => {
+      throw new Error('it should have failed');
+    },
+    (error: Error) => error,
+  );
+
 /** A store in memory, as a browser's would be. */
 export function memoryStore(): CheckpointStore & {files: Map<string, Uint8Array<ArrayBuffer>>} {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
