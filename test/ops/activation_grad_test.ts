@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {activationGrad, approxActivationGrad, packColumns, sampledActivationGrad} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
-import {describeBackends, expectClose} from '../backends.ts';
+import {describeWithShaders, expectClose} from '../backends.ts';
 import {approxDx, type Factors} from '../reference/columns.ts';
 import {adapterGradient, exactDx, type Product} from '../reference/lora.ts';
 import {type Matrix, randomMatrix, transpose} from '../reference/matrix.ts';
@@ -72,7 +72,7 @@ async function checkExact(sizes: Sizes, seed: number): Promise<void> {
   }
 }
 
-describeBackends('activation gradients', (backend) => {
+describeWithShaders('activation gradients', (backend) => {
   const checks = {
     activationGrad: checkExact,
     'packColumns and approxActivationGrad': checkApprox,

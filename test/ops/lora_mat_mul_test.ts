@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {ActivationGradient, loraMatMul} from '../../src/index.ts';
-import {describeBackends, expectClose} from '../backends.ts';
+import {describeWithShaders, expectClose} from '../backends.ts';
 import {forward} from '../reference/lora.ts';
 import {checkSizes, randomProduct, SIZES, tensorsOf, title} from './tensors.ts';
 
-describeBackends('loraMatMul', (backend) => {
+describeWithShaders('loraMatMul', (backend) => {
   for (const sizes of SIZES) {
     it(`equals the formula: ${title(sizes)}`, async () => {
       const product = randomProduct(sizes);

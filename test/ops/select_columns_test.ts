@@ -2,12 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import fc from 'fast-check';
 import {columnScores, type Score, selectColumns} from '../../src/index.ts';
-import {describeBackends, expectClose} from '../backends.ts';
+import {describeWithShaders, expectClose} from '../backends.ts';
 import {largest, columnScores as referenceScores} from '../reference/columns.ts';
 import {columnNorms, zeros} from '../reference/matrix.ts';
 import {randomDy, randomProduct, SIZES, tensorOf, title} from './tensors.ts';
 
-describeBackends('columnScores', () => {
+describeWithShaders('columnScores', () => {
   for (const sizes of SIZES) {
     it(`equals the formula: ${title(sizes)}`, async () => {
       const dy = randomDy(sizes);
@@ -45,7 +45,7 @@ describeBackends('columnScores', () => {
   });
 });
 
-describeBackends('selectColumns', (backend) => {
+describeWithShaders('selectColumns', (backend) => {
   const check = async (scores: number[], k: number) => {
     const indices = selectColumns(tf.tensor1d(scores, 'float32'), k);
     expect(indices.dtype).to.equal('int32');

@@ -1,3 +1,4 @@
+import type * as tf from '@tensorflow/tfjs-core';
 import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 
 /**
@@ -7,7 +8,8 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 export interface WebGPUBackend extends KernelBackend {
   device: GPUDevice;
   adapterInfo: {vendor: string; architecture: string};
-  tensorMap: {get(dataId: object): {resource: GPUBuffer | null}};
+  /** dtype is that of the numbers in the buffer, whatever a tensor that was cast says. */
+  tensorMap: {get(dataId: object): {resource: GPUBuffer | null; dtype: tf.DataType}};
   commandEncoder: GPUCommandEncoder | null;
   computePassEncoder: GPUComputePassEncoder | null;
   dispatchCountInPass: number;

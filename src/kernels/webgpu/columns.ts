@@ -15,12 +15,16 @@ import {sumParts} from './skinny.ts';
 /** Rows of dy that one workgroup adds up: enough workgroups for a GPU at 2048 rows, and few parts to sum. */
 const ROWS_OF_PART = 128;
 
-/** ‖dy_i‖ times ‖R_i‖ or 1; the score 'weight' needs no kernel. */
+/** ‖dy_i‖ times ‖R_i‖ or 1; the score 'weight' is the norms themselves. */
 export function columnScores(
   backend: WebGPUBackend,
   {dy, norms}: ColumnScoresInputs,
   {score}: ColumnScoresAttrs,
 ): TensorInfo {
+  if (score === 'weight') {
+    backend.incRef(norms.dataId);
+    return {...norms};
+  }
   const [m, n] = dy.shape as [number, number];
   const count = Math.ceil(m / ROWS_OF_PART);
   const parts = backend.makeTensorInfo([count, n], 'float32');

@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {WebGPUBackend} from './backend.ts';
+import {grid} from './grid.ts';
 import {identities, keepAtMost} from './kept.ts';
 import {type Specialization, specialize} from './shader.ts';
+import {to_float} from './shaders.ts';
 
 /** A buffer that a shader sees, by the name it has there. */
 export interface Binding {
@@ -103,6 +105,32 @@ const caches = new WeakMap<GPUDevice, DeviceCache>();
 
 /** Records a pass among those of tfjs's own programs, and submits when tfjs would. */
 export function dispatch(backend: WebGPUBackend, pass: Dispatch): void {
+  const inputs = pass.inputs.map((binding) => withFloats(backend, binding));
+  run(backend, {...pass, inputs});
+  for (const [i, {tensor}] of inputs.entries()) {
+    if (tensor !== pass.inputs[i]!.tensor) backend.disposeData(tensor.dataId);
+  }
+}
+
+/** A tensor that was cast to float32 still has its int32 numbers on the GPU: then others, made of them. */
+function withFloats(backend: WebGPUBackend, binding: Binding): Binding {
+  const {tensor, type = 'f32'} = binding;
+  if (!/f/.test(type) || backend.tensorMap.get(tensor.dataId).dtype === 'float32') return binding;
+  const floats = backend.makeTensorInfo(tensor.shape, 'float32');
+  const size = tf.util.sizeFromShape(tensor.shape);
+  run(backend, {
+    label: 'ToFloat',
+    source: to_float,
+    specialization: {},
+    outputs: [{name: 'out', tensor: floats}],
+    inputs: [{name: 'x', tensor, type: 'i32'}],
+    uniforms: {size},
+    workgroups: grid(backend, Math.ceil(size / 64)),
+  });
+  return {...binding, tensor: floats};
+}
+
+function run(backend: WebGPUBackend, pass: Dispatch): void {
   const {device} = backend;
   let cache = caches.get(device);
   if (cache === undefined) {

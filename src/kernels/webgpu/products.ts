@@ -1,4 +1,5 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type {
   ActivationGradAttrs,
   ActivationGradInputs,
@@ -62,14 +63,17 @@ export function activationGrad(
 ): TensorInfo {
   const [m, depth] = matrixOf(dy);
   const n = kernel.shape[transposed ? 1 : 0]!;
-  const segments = [{a: dy, b: kernel, depth}, ...adapterSegment(loraA, loraDy)];
+  // the segments share a layout: beside Wᵀ stands Aᵀ
+  const turnedA = transposed && loraA ? tf.transpose(loraA) : undefined;
+  const segments = [{a: dy, b: kernel, depth}, ...adapterSegment(loraA, loraDy, turnedA)];
   const output = backend.makeTensorInfo([m, n], 'float32');
   gemm(backend, {label: 'ActivationGrad', m, n, segments, plainB: transposed}, output);
+  turnedA?.dispose();
   return output;
 }
 
-const adapterSegment = (loraA?: TensorInfo, loraDy?: TensorInfo): Segment[] =>
-  loraA && loraDy ? [{a: loraDy, b: loraA, depth: loraA.shape[1]!}] : [];
+const adapterSegment = (loraA?: TensorInfo, loraDy?: TensorInfo, turnedA?: TensorInfo): Segment[] =>
+  loraA && loraDy ? [{a: loraDy, b: turnedA ?? loraA, depth: loraA.shape[1]!}] : [];
 
 /** [dy[:,I] | dy B₀ᵀ | s dy Bᵀ] · [R[:,I] | A₀ | A]ᵀ in one loop, without a copy of dy's columns. */
 export function approxActivationGrad(
