@@ -112,7 +112,7 @@ describe('the packed package', () => {
 
   after(() => rmSync(project, {recursive: true, force: true}));
 
-  it('holds the built code, its types and sources, and nothing else', () => {
+  it('holds the built code, its types and sources, our TensorFlow ops, and nothing else', () => {
     const required = ['index', 'node'].flatMap((name) => [
       `dist/${name}.js`,
       `dist/${name}.d.ts`,
@@ -120,7 +120,13 @@ describe('the packed package', () => {
     ]);
     expect(packed).to.include.members(['package.json', 'LICENSE', 'README.md', 'CHANGELOG.md', ...required]);
     const others = packed.filter((path) => !/^(dist|src)\//.test(path));
-    expect(others).to.have.members(['package.json', 'LICENSE', 'README.md', 'CHANGELOG.md']);
+    expect(others).to.have.members([
+      'package.json',
+      'LICENSE',
+      'README.md',
+      'CHANGELOG.md',
+      'native/celora_ops.node',
+    ]);
     const kinds = new Set(
       packed.map((path) => path.replace(/^(dist|src)\/.*?(?=(\.d)?\.[a-z]+(\.map)?$)/, '$1 ')),
     );

@@ -1,0 +1,7 @@
+// All device code, as one module.
+#include "attention.cu"
+#include "columns.cu"
+#include "cross_entropy.cu"
+#include "elementwise.cu"
+#include "norms.cu"
+#include "rows.cu"

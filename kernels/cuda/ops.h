@@ -1,0 +1,12 @@
+// The ops by family: attention.cc has those of attentionOps, and so on.
+#pragma once
+#include "op.h"
+
+std::vector<Registration> attentionOps();
+std::vector<Registration> columnOps();
+std::vector<Registration> crossEntropyOps();
+std::vector<Registration> elementwiseOps();
+std::vector<Registration> normOps();
+std::vector<Registration> packOps();
+std::vector<Registration> productOps();
+std::vector<Registration> rowOps();

@@ -1,0 +1,86 @@
+#include "elementwise.cu"
+#include "ops.h"
+
+namespace {
+
+// x [N, in], W [in, out] (, bias [out]) (, A [in, r], B [r, out]) → y [N, out]
+struct LoRAMatMul {
+  bool biased, adapted, tf32;
+  int activation;
+  float scale;
+  explicit LoRAMatMul(const Attributes& attributes)
+      : biased(attributes.integer("biased") != 0),
+        adapted(attributes.integer("adapted") != 0),
+        tf32(attributes.integer("tf32") != 0),
+        activation(attributes.integer("activation")),
+        scale(attributes.real("scale")) {}
+  static constexpr OpDescription DESCRIPTION{
+      "LoRAMatMul", "f", "biased: int;adapted: int;activation: int;scale: float;tf32: int"};
+  void run(Call& call) const {
+    const Input& x = call.real(0, "x", {ANY, ANY});
+    const int64_t rows = x.shape[0], in = x.shape[1];
+    const Input& kernel = call.real(1, "kernel", {in, ANY});
+    const int64_t out = kernel.shape[1];
+    const float* bias = biased ? call.real(2, "bias", {out}).numbers() : nullptr;
+    float* y = call.output(0, {rows, out});
+    call.multiply(rows, out, in, 1, {x.numbers(), in}, {kernel.numbers(), out}, 0, y, out, tf32);
+    if (adapted) {
+      const Input& loraA = call.real(2 + biased, "loraA", {in, ANY});
+      const int64_t rank = loraA.shape[1];
+      const float* loraB = call.real(3 + biased, "loraB", {rank, out}).numbers();
+      float* low = call.temporary({rows, rank});
+      call.multiply(rows, rank, in, scale, {x.numbers(), in}, {loraA.numbers(), rank}, 0, low, rank, tf32);
+      call.multiply(rows, out, rank, 1, {low, rank}, {loraB, out}, 1, y, out, tf32);
+    }
+    if (!bias && activation == 0) return;
+    LAUNCH(call, bias_activation, call.blocksFor(rows * out), {BLOCK}, y, bias, rows * out, out, activation);
+  }
+};
+
+// a [n, k], or [k, n] if transposeA; b [k, m], or [m, k] if transposeB → scale · a · b [n, m]
+struct LowRankMatMul {
+  bool transposeA, transposeB, tf32;
+  float scale;
+  explicit LowRankMatMul(const Attributes& attributes)
+      : transposeA(attributes.integer("transposeA") != 0),
+        transposeB(attributes.integer("transposeB") != 0),
+        tf32(attributes.integer("tf32") != 0),
+        scale(attributes.real("scale")) {}
+  static constexpr OpDescription DESCRIPTION{"LowRankMatMul", "f",
+                                             "transposeA: int;transposeB: int;scale: float;tf32: int"};
+  void run(Call& call) const {
+    const Input& a = call.real(0, "a", {ANY, ANY});
+    const int64_t n = a.shape[transposeA], k = a.shape[!transposeA];
+    const Input& b = call.real(1, "b", transposeB ? Shape{ANY, k} : Shape{k, ANY});
+    const int64_t m = b.shape[!transposeB];
+    float* c = call.output(0, {n, m});
+    call.multiply(n, m, k, scale, {a.numbers(), a.shape[1], transposeA}, {b.numbers(), b.shape[1], transposeB}, 0, c, m,
+                  tf32);
+  }
+};
+
+// dy [N, out], kernel [in, out], or [out, in] if transposed (, s dy Bᵀ [N, r], A [in, r]) → dx [N, in]
+struct ActivationGrad {
+  bool transposed, tf32;
+  explicit ActivationGrad(const Attributes& attributes)
+      : transposed(attributes.integer("transposed") != 0), tf32(attributes.integer("tf32") != 0) {}
+  static constexpr OpDescription DESCRIPTION{"ActivationGrad", "f", "transposed: int;tf32: int"};
+  void run(Call& call) const {
+    const Input& dy = call.real(0, "dy", {ANY, ANY});
+    const int64_t rows = dy.shape[0], out = dy.shape[1];
+    const Input& kernel = call.real(1, "kernel", transposed ? Shape{out, ANY} : Shape{ANY, out});
+    const int64_t in = kernel.shape[transposed];
+    float* dx = call.output(0, {rows, in});
+    call.multiply(rows, in, out, 1, {dy.numbers(), out}, {kernel.numbers(), kernel.shape[1], !transposed}, 0, dx, in,
+                  tf32);
+    if (call.reals() == 2) return;
+    const Input& loraDy = call.real(2, "loraDy", {rows, ANY});
+    const int64_t rank = loraDy.shape[1];
+    const float* loraA = call.real(3, "loraA", {in, rank}).numbers();
+    call.multiply(rows, in, rank, 1, {loraDy.numbers(), rank}, {loraA, rank, true}, 1, dx, in, tf32);
+  }
+};
+
+}  // namespace
+
+std::vector<Registration> productOps() { return registrationsOf<LoRAMatMul, LowRankMatMul, ActivationGrad>(); }
