@@ -5,7 +5,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {registerWebGPUKernels} from '../src/kernels/webgpu/register.ts';
-import {chooseBackend, setUpWebGPU} from '../src/node.ts';
+import {chooseBackend, setUpTensorFlow, setUpWebGPU} from '../src/node.ts';
 import {offerSwiftShader} from './support/swiftshader.ts';
 
 /**
@@ -122,33 +122,53 @@ export function describeShaders(title: string, body: (backend: Backend) => void)
   describeBackend(`${title} [webgpu, our shaders]`, 'webgpu', body, true);
 }
 
-/** As `describeBackends`, but twice on webgpu: with our kernels of stock programs, and with our shaders. */
+/** One suite with our own ops on tensorflow. */
+export function describeOwnOps(title: string, body: (backend: Backend) => void): void {
+  describeBackend(`${title} [tensorflow, our ops]`, 'tensorflow', body, true);
+}
+
+/**
+ * As `describeBackends`, but twice on webgpu and on tensorflow: with our kernels of stock programs, and with our shaders
+ * and our ops.
+ */
 export function describeWithShaders(title: string, body: (backend: Backend) => void): void {
   for (const backend of BACKENDS) describeBackend(`${title} [${backend}]`, backend, body, false);
   describeShaders(title, body);
+  describeOwnOps(title, body);
 }
 
-/** Whether our kernels on webgpu are shaders; by default, not on SwiftShader. */
-const SHADERS = 'CELORA_WEBGPU_SHADERS';
+/** Whether our kernels on a backend are more than its stock ones composed; by default, only on a GPU. */
+const FLAGS: Partial<Record<Backend, string>> = {
+  webgpu: 'CELORA_WEBGPU_SHADERS',
+  tensorflow: 'CELORA_TENSORFLOW_OPS',
+};
+
+/** Registers our own kernels of a backend, so that its flag is there. */
+async function registerOwn(backend: Backend): Promise<void> {
+  if (backend === 'webgpu') return registerWebGPUKernels();
+  const {stockOps} = await setUpTensorFlow();
+  if (stockOps !== undefined) throw new Error(`there are no ops of ours: ${stockOps}`);
+}
 
 function describeBackend(
   title: string,
   backend: Backend,
   body: (backend: Backend) => void,
-  shaders?: boolean,
+  own?: boolean,
 ): void {
   if (absence(backend) !== undefined) return;
   describe(title, () => {
+    const flag = FLAGS[backend];
     let usual: boolean | undefined;
     before(async function () {
       await useOrSkip(this, backend);
-      if (shaders === undefined || backend !== 'webgpu') return;
-      registerWebGPUKernels();
-      usual = tf.env().getBool(SHADERS);
-      tf.env().set(SHADERS, shaders);
+      if (own === undefined || flag === undefined) return;
+      await registerOwn(backend);
+      usual = tf.env().getBool(flag);
+      tf.env().set(flag, own);
     });
     after(() => {
-      if (usual !== undefined) tf.env().set(SHADERS, usual);
+      if (usual !== undefined) tf.env().set(flag!, usual);
     });
     beforeEach(() => tf.engine().startScope());
     afterEach(() => tf.engine().endScope());

@@ -1,6 +1,8 @@
 import './node_util_shim.ts';
 import {createRequire} from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
+import type {TensorFlowBackend} from '../kernels/tensorflow/backend.ts';
+import {registerNativeOps} from './native_ops.ts';
 import {activate, isMissing} from './start.ts';
 
 /** TensorFlow's library, in which tfjs's backend 'tensorflow' computes. */
@@ -9,6 +11,8 @@ export interface TensorFlowLibrary {
   version: string;
   /** Whether it computes on a CUDA GPU: without one, or where a CUDA library is missing, it takes the CPU in silence. */
   onGPU: boolean;
+  /** Why the package's own CUDA kernels do not serve, and TensorFlow's stock ops do; undefined if they can. */
+  stockOps: string | undefined;
 }
 
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
@@ -37,9 +41,15 @@ function load(): void {
 export async function setUpTensorFlow(): Promise<TensorFlowLibrary> {
   if (tf.findBackendFactory('tensorflow') == null) load();
   await activate('tensorflow');
-  const {binding, isUsingGpuDevice} = tf.backend() as tf.KernelBackend & {
-    binding: {TF_Version: string};
-    isUsingGpuDevice: boolean;
-  };
-  return {version: binding.TF_Version, onGPU: isUsingGpuDevice};
+  const {binding, isUsingGpuDevice: onGPU} = tf.backend() as TensorFlowBackend;
+  const stockOps = registerNativeOps();
+  if (onGPU && stockOps !== undefined) sayOnce(stockOps);
+  return {version: binding.TF_Version, onGPU, stockOps};
+}
+
+let said = false;
+
+function sayOnce(reason: string): void {
+  if (!said) console.warn(`tfjs-celora: TensorFlow's stock ops serve instead of our CUDA kernels: ${reason}`);
+  said = true;
 }

@@ -1,0 +1,44 @@
+import {existsSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {fileURLToPath} from 'node:url';
+import * as tf from '@tensorflow/tfjs-core';
+import type {TensorFlowBackend} from '../kernels/tensorflow/backend.ts';
+import {registerTensorFlowKernels} from '../kernels/tensorflow/register.ts';
+import {runSingle, useOps} from '../kernels/tensorflow/run_op.ts';
+
+/** Our ops for TensorFlow: kernels/cuda, built by npm run build:native. */
+const ADDON = fileURLToPath(new URL('../../native/celora_ops.node', import.meta.url));
+
+/** Runs one of the ops, so that a GPU or driver that they do not fit shows now. */
+function tryOut(): void {
+  const backend = tf.backend() as TensorFlowBackend;
+  tf.tidy(() => {
+    const one = tf.tensor1d([1]);
+    const y = runSingle(backend, {name: 'GatedUnit', reals: [one, one], counts: {gelu: false}});
+    backend.disposeData(y.dataId);
+  });
+}
+
+function register(): string | undefined {
+  if (!existsSync(ADDON)) return 'they are not built (npm run build:native)';
+  try {
+    const {prefix} = createRequire(import.meta.url)(ADDON) as {prefix: string};
+    useOps(prefix);
+    tryOut();
+    registerTensorFlowKernels(prefix);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message.split('\n')[0]!;
+  }
+}
+
+let reason: {missing: string | undefined} | undefined;
+
+/**
+ * Makes our kernels on backend 'tensorflow', which must be the current one, our own ops; once.
+ * @returns Why that cannot be, and TensorFlow's stock ops serve; undefined if it can.
+ */
+export function registerNativeOps(): string | undefined {
+  reason ??= {missing: register()};
+  return reason.missing;
+}

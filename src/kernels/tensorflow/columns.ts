@@ -1,0 +1,40 @@
+import {clone, type TensorInfo} from '@tensorflow/tfjs-core';
+import type {
+  ColumnScoresAttrs,
+  ColumnScoresInputs,
+  PackColumnsAttrs,
+  PackColumnsInputs,
+  SelectColumnsAttrs,
+  SelectColumnsInputs,
+} from '../kernel_names.ts';
+import type {TensorFlowBackend} from './backend.ts';
+import {tf32} from './products.ts';
+import {runSingle} from './run_op.ts';
+
+export const columnScores = (
+  backend: TensorFlowBackend,
+  {dy, norms}: ColumnScoresInputs,
+  {score}: ColumnScoresAttrs,
+): TensorInfo =>
+  score === 'weight'
+    ? clone(norms)
+    : runSingle(backend, {name: 'ColumnScores', reals: [dy, score === 'gradient' ? undefined : norms]});
+
+export const selectColumns = (
+  backend: TensorFlowBackend,
+  {scores}: SelectColumnsInputs,
+  {k}: SelectColumnsAttrs,
+): TensorInfo => runSingle(backend, {name: 'SelectColumns', reals: [scores], counts: {k}});
+
+/** The layout is [in, k], so that the approximated gradient has the same form as the exact one. */
+export const packColumns = (
+  backend: TensorFlowBackend,
+  {kernel, indices, frozenA, frozenB}: PackColumnsInputs,
+  {transposed}: PackColumnsAttrs,
+): TensorInfo =>
+  runSingle(backend, {
+    name: 'PackColumns',
+    reals: [kernel, ...(frozenA && frozenB ? [frozenA, frozenB] : [])],
+    integers: [indices],
+    counts: {transposed, tf32: tf32()},
+  });

@@ -1,0 +1,47 @@
+import type {TensorInfo} from '@tensorflow/tfjs-core';
+import type {GlobalNormAttrs, GlobalNormInputs} from '../training_kernel_names.ts';
+import type {
+  GatedUnitAttrs,
+  GatedUnitGradInputs,
+  GatedUnitInputs,
+  RotaryEmbeddingAttrs,
+  RotaryEmbeddingInputs,
+} from '../transformer_kernel_names.ts';
+import type {TensorFlowBackend} from './backend.ts';
+import {runOp, runSingle} from './run_op.ts';
+
+export const gatedUnit = (
+  backend: TensorFlowBackend,
+  {gate, up}: GatedUnitInputs,
+  {activation}: GatedUnitAttrs,
+): TensorInfo =>
+  runSingle(backend, {name: 'GatedUnit', reals: [gate, up], counts: {gelu: activation === 'gelu'}});
+
+export const gatedUnitGrad = (
+  backend: TensorFlowBackend,
+  {dy, gate, up}: GatedUnitGradInputs,
+  {activation}: GatedUnitAttrs,
+): TensorInfo[] =>
+  runOp(backend, {
+    name: 'GatedUnitGrad',
+    reals: [dy, gate, up],
+    counts: {gelu: activation === 'gelu'},
+    outputs: 2,
+  });
+
+export const rotaryEmbedding = (
+  backend: TensorFlowBackend,
+  {x, cos, sin}: RotaryEmbeddingInputs,
+  {pairing, inverse}: RotaryEmbeddingAttrs,
+): TensorInfo =>
+  runSingle(backend, {
+    name: 'RotaryEmbedding',
+    reals: [x, cos, sin],
+    counts: {interleaved: pairing === 'interleaved', inverse},
+  });
+
+export const globalNorm = (
+  backend: TensorFlowBackend,
+  {flat}: GlobalNormInputs,
+  {maxNorm}: GlobalNormAttrs,
+): TensorInfo[] => runOp(backend, {name: 'GlobalNorm', reals: [flat], numbers: {maxNorm}, outputs: 2});

@@ -1,0 +1,89 @@
+import {env, type TensorInfo} from '@tensorflow/tfjs-core';
+import type {
+  ActivationGradAttrs,
+  ActivationGradInputs,
+  ApproxActivationGradInputs,
+  FusedActivation,
+  LoRAMatMulAttrs,
+  LoRAMatMulInputs,
+  LowRankMatMulAttrs,
+  LowRankMatMulInputs,
+  SampledActivationGradInputs,
+} from '../kernel_names.ts';
+import {namedOperands} from '../operands.ts';
+import type {TensorFlowBackend} from './backend.ts';
+import {runSingle} from './run_op.ts';
+
+/** Whether products on a GPU may round their factors to TF32, as TensorFlow's own do. */
+export const TF32_FLAG = 'CELORA_TENSORFLOW_TF32';
+
+export const tf32 = (): boolean => env().getBool(TF32_FLAG);
+
+const ACTIVATIONS: FusedActivation[] = ['linear', 'relu', 'elu'];
+
+export function loraMatMul(
+  backend: TensorFlowBackend,
+  inputs: LoRAMatMulInputs,
+  attrs: LoRAMatMulAttrs,
+): TensorInfo {
+  const {hasBias, hasAdapter, scale, activation} = attrs;
+  const {x, kernel, bias, loraA, loraB} = namedOperands(inputs, attrs);
+  return runSingle(backend, {
+    name: 'LoRAMatMul',
+    reals: [x, kernel, bias, loraA, loraB],
+    counts: {biased: hasBias, adapted: hasAdapter, activation: ACTIVATIONS.indexOf(activation), tf32: tf32()},
+    numbers: {scale},
+  });
+}
+
+export const lowRankMatMul = (
+  backend: TensorFlowBackend,
+  {a, b}: LowRankMatMulInputs,
+  {transposeA, transposeB, scale}: LowRankMatMulAttrs,
+): TensorInfo =>
+  runSingle(backend, {
+    name: 'LowRankMatMul',
+    reals: [a, b],
+    counts: {transposeA, transposeB, tf32: tf32()},
+    numbers: {scale},
+  });
+
+/** Both of the adapter's tensors, or none. */
+const adapterOf = ({loraA, loraDy}: {loraA?: TensorInfo; loraDy?: TensorInfo}) =>
+  loraA && loraDy ? [loraDy, loraA] : [];
+
+export const activationGrad = (
+  backend: TensorFlowBackend,
+  {dy, kernel, ...adapter}: ActivationGradInputs,
+  {transposed}: ActivationGradAttrs,
+): TensorInfo =>
+  runSingle(backend, {
+    name: 'ActivationGrad',
+    reals: [dy, kernel, ...adapterOf(adapter)],
+    counts: {transposed, tf32: tf32()},
+  });
+
+export function approxActivationGrad(
+  backend: TensorFlowBackend,
+  {dy, indices, packed, frozenA, frozenB, ...adapter}: ApproxActivationGradInputs,
+): TensorInfo {
+  const factors = frozenA && frozenB ? [frozenA, frozenB] : [];
+  return runSingle(backend, {
+    name: 'ApproxActivationGrad',
+    reals: [dy, packed, ...factors, ...adapterOf(adapter)],
+    integers: [indices],
+    counts: {frozen: factors.length > 0, tf32: tf32()},
+  });
+}
+
+export const sampledActivationGrad = (
+  backend: TensorFlowBackend,
+  {dy, kernel, indices, weights, ...adapter}: SampledActivationGradInputs,
+  {transposed}: ActivationGradAttrs,
+): TensorInfo =>
+  runSingle(backend, {
+    name: 'SampledActivationGrad',
+    reals: [dy, kernel, weights, ...adapterOf(adapter)],
+    integers: [indices],
+    counts: {transposed, tf32: tf32()},
+  });

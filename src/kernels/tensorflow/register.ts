@@ -1,0 +1,102 @@
+import * as tf from '@tensorflow/tfjs-core';
+import * as names from '../kernel_names.ts';
+import {portableKernel} from '../portable/register.ts';
+import * as training from '../training_kernel_names.ts';
+import * as transformer from '../transformer_kernel_names.ts';
+import {adamWStep} from './adamw_step.ts';
+import type {TensorFlowBackend} from './backend.ts';
+import {causalAttention, causalAttentionGrad} from './causal_attention.ts';
+import {columnScores, packColumns, selectColumns} from './columns.ts';
+import {countLabels, crossEntropy, crossEntropyGrad} from './cross_entropy.ts';
+import {gatedUnit, gatedUnitGrad, globalNorm, rotaryEmbedding} from './elementwise.ts';
+import {
+  addRMSNorm,
+  layerNorm,
+  layerNormGrad,
+  layerNormWeightGrad,
+  rmsNorm,
+  rmsNormGrad,
+  rmsNormWeightGrad,
+} from './norms.ts';
+import {packTensors, unpackTensors} from './pack_tensors.ts';
+import {
+  activationGrad,
+  approxActivationGrad,
+  loraMatMul,
+  lowRankMatMul,
+  sampledActivationGrad,
+  TF32_FLAG,
+} from './products.ts';
+import {useOps} from './run_op.ts';
+import {sampleRows} from './sample_rows.ts';
+
+type Implementation = (
+  backend: TensorFlowBackend,
+  inputs: never,
+  attrs: never,
+) => tf.TensorInfo | tf.TensorInfo[];
+
+const KERNELS: Record<string, Implementation> = {
+  [names.LoRAMatMul]: loraMatMul,
+  [names.LowRankMatMul]: lowRankMatMul,
+  [names.ActivationGrad]: activationGrad,
+  [names.ApproxActivationGrad]: approxActivationGrad,
+  [names.PackColumns]: packColumns,
+  [names.SampledActivationGrad]: sampledActivationGrad,
+  [names.ColumnScores]: columnScores,
+  [names.SelectColumns]: selectColumns,
+  [names.SampleRows]: sampleRows,
+  [training.CountLabels]: countLabels,
+  [training.CrossEntropy]: crossEntropy,
+  [training.CrossEntropyGrad]: crossEntropyGrad,
+  [training.GlobalNorm]: globalNorm,
+  [training.AdamWStep]: adamWStep,
+  [training.PackTensors]: packTensors,
+  [training.UnpackTensors]: unpackTensors,
+  [transformer.RMSNorm]: rmsNorm,
+  [transformer.AddRMSNorm]: addRMSNorm,
+  [transformer.RMSNormGrad]: rmsNormGrad,
+  [transformer.RMSNormWeightGrad]: rmsNormWeightGrad,
+  [transformer.LayerNorm]: layerNorm,
+  [transformer.LayerNormGrad]: layerNormGrad,
+  [transformer.LayerNormWeightGrad]: layerNormWeightGrad,
+  [transformer.RotaryEmbedding]: rotaryEmbedding,
+  [transformer.GatedUnit]: gatedUnit,
+  [transformer.GatedUnitGrad]: gatedUnitGrad,
+  [transformer.CausalAttention]: causalAttention,
+  [transformer.CausalAttentionGrad]: causalAttentionGrad,
+};
+
+/**
+ * Whether backend 'tensorflow' uses our own ops; by default on a GPU. On the CPU they run the same device code thread by
+ * thread, for tests: TensorFlow's stock ops are faster there.
+ */
+const OPS_FLAG = 'CELORA_TENSORFLOW_OPS';
+
+/** Whether our kernels on backend 'tensorflow' are our own ops at the moment. */
+export const usesOwnOps = (): boolean => tf.env().getBool(OPS_FLAG);
+
+const hasEmpty = (inputs: tf.NamedTensorInfoMap) =>
+  Object.values(inputs).some((input) => input!.shape.includes(0));
+
+/**
+ * Registers our kernels of TensorFlow ops in place of any that are there; tfjs's backend 'tensorflow' must be.
+ * @param prefix With what the ops' names begin, as the addon that registered them with TensorFlow says.
+ */
+export function registerTensorFlowKernels(prefix: string): void {
+  useOps(prefix);
+  tf.env().registerFlag(OPS_FLAG, () => (tf.findBackend('tensorflow') as TensorFlowBackend).isUsingGpuDevice);
+  tf.env().registerFlag(TF32_FLAG, () => true);
+  for (const [kernelName, implementation] of Object.entries(KERNELS)) {
+    if (tf.getKernel(kernelName, 'tensorflow') != null) tf.unregisterKernel(kernelName, 'tensorflow');
+    const portable = portableKernel(kernelName);
+    tf.registerKernel({
+      kernelName,
+      backendName: 'tensorflow',
+      kernelFunc: (args) =>
+        usesOwnOps() && !hasEmpty(args.inputs)
+          ? implementation(args.backend as TensorFlowBackend, args.inputs as never, args.attrs as never)
+          : portable(args),
+    });
+  }
+}
