@@ -127,14 +127,19 @@ export function describeOwnOps(title: string, body: (backend: Backend) => void):
   describeBackend(`${title} [tensorflow, our ops]`, 'tensorflow', body, true);
 }
 
+/** One suite with our shaders on webgpu, and one with our own ops on tensorflow. */
+export function describeOwn(title: string, body: (backend: Backend) => void): void {
+  describeShaders(title, body);
+  describeOwnOps(title, body);
+}
+
 /**
  * As `describeBackends`, but twice on webgpu and on tensorflow: with our kernels of stock programs, and with our shaders
  * and our ops.
  */
 export function describeWithShaders(title: string, body: (backend: Backend) => void): void {
   for (const backend of BACKENDS) describeBackend(`${title} [${backend}]`, backend, body, false);
-  describeShaders(title, body);
-  describeOwnOps(title, body);
+  describeOwn(title, body);
 }
 
 /** Whether our kernels on a backend are more than its stock ones composed; by default, only on a GPU. */

@@ -23,7 +23,8 @@ const {status, error} = spawnSync(
     ...flags,
     ...['-std=c++17', '-O2', '-fPIC', '-shared', '-s', '-fvisibility=hidden', '-DNAPI_VERSION=8'],
     ...['-Wall', '-Wextra', '-Wno-unknown-pragmas', '-Wno-cast-function-type'],
-    ...['-static-libstdc++', '-static-libgcc'],
+    // libstdc++ is in it, and seen by nobody else: Node and TensorFlow have their own
+    ...['-static-libstdc++', '-ffunction-sections', '-Wl,--gc-sections', '-Wl,--exclude-libs,ALL'],
     // a worker thread that ends must not take away what is registered with TensorFlow
     '-Wl,-z,nodelete',
     ...['-I', headers, '-o', target],

@@ -19,10 +19,10 @@ function tryOut(): void {
   });
 }
 
-function register(): string | undefined {
-  if (!existsSync(ADDON)) return 'they are not built (npm run build:native)';
+function register(addon: string): string | undefined {
+  if (!existsSync(addon)) return `there is no ${addon} (npm run build:native)`;
   try {
-    const {prefix} = createRequire(import.meta.url)(ADDON) as {prefix: string};
+    const {prefix} = createRequire(import.meta.url)(addon) as {prefix: string};
     useOps(prefix);
     tryOut();
     registerTensorFlowKernels(prefix);
@@ -35,10 +35,10 @@ function register(): string | undefined {
 let reason: {missing: string | undefined} | undefined;
 
 /**
- * Makes our kernels on backend 'tensorflow', which must be the current one, our own ops; once.
+ * Makes our kernels on backend 'tensorflow', which must be the current one, our own ops; the first call counts.
  * @returns Why that cannot be, and TensorFlow's stock ops serve; undefined if it can.
  */
-export function registerNativeOps(): string | undefined {
-  reason ??= {missing: register()};
+export function registerNativeOps(addon = ADDON): string | undefined {
+  reason ??= {missing: register(addon)};
   return reason.missing;
 }

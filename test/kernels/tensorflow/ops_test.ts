@@ -1,0 +1,106 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {expect} from 'chai';
+import * as names from '../../../src/kernels/kernel_names.ts';
+import {runKernel} from '../../../src/kernels/register.ts';
+import type {TensorFlowBackend} from '../../../src/kernels/tensorflow/backend.ts';
+import * as training from '../../../src/kernels/training_kernel_names.ts';
+import {describeOwnOps, expectClose, expectNoLeaks} from '../../backends.ts';
+import {adapter, CASES, type Case, factors, IN, type Inputs, indices, K, OUT, ROWS, random} from './cases.ts';
+
+const FLAG = 'CELORA_TENSORFLOW_OPS';
+const backend = () => tf.backend() as TensorFlowBackend;
+
+/** Runs a kernel on our ops or on stock ones; the tensors it makes are the caller's. */
+function results({kernel, attrs = {}}: Case, inputs: Inputs, own: boolean): tf.Tensor[] {
+  const before = tf.env().getBool(FLAG);
+  tf.env().set(FLAG, own);
+  try {
+    return [runKernel<tf.Tensor | tf.Tensor[]>(kernel, inputs, attrs)].flat();
+  } finally {
+    tf.env().set(FLAG, before);
+  }
+}
+
+/** Names of the TensorFlow ops that `body` runs. */
+function opsOf(body: () => void): string[] {
+  const {binding} = backend() as unknown as {
+    binding: {executeOp(name: string, ...others: unknown[]): unknown};
+  };
+  const {executeOp} = binding;
+  const ops: string[] = [];
+  binding.executeOp = (name, ...others) => {
+    ops.push(name);
+    return executeOp.call(binding, name, ...others);
+  };
+  try {
+    body();
+  } finally {
+    binding.executeOp = executeOp;
+  }
+  return ops;
+}
+
+describeOwnOps('ops beside the stock ones', () => {
+  for (const example of CASES) {
+    it(`${example.kernel} ${example.attrs ? JSON.stringify(example.attrs).slice(0, 80) : ''}`, async () => {
+      const inputs = example.inputs();
+      const expected = results(example, inputs, false);
+      const actual = results(example, inputs, true);
+      expect(actual.map(({shape, dtype}) => ({shape, dtype}))).to.deep.equal(
+        expected.map(({shape, dtype}) => ({shape, dtype})),
+      );
+      for (const [i, tensor] of actual.entries()) {
+        await expectClose(tensor, await expected[i]!.data(), example.exact ? 0 : 2e-5);
+      }
+    });
+  }
+
+  it('are one op a kernel', () => {
+    for (const example of CASES) {
+      const inputs = example.inputs();
+      const ops = opsOf(() => results(example, inputs, true));
+      const isClone = (example.attrs as {score?: string} | undefined)?.score === 'weight';
+      expect(ops, example.kernel).to.have.length(isClone ? 0 : 1);
+      if (!isClone) expect(ops[0]).to.match(/^Celora1/);
+    }
+  });
+
+  it('pack columns for the approximated gradient, with and without frozen factors and adapter', async () => {
+    for (const transposed of [false, true]) {
+      for (const frozen of [{}, factors()]) {
+        for (const adapted of [{}, adapter()]) {
+          const kernel = random(transposed ? [OUT, IN] : [IN, OUT], 1);
+          const [dy, chosen] = [random([ROWS, OUT], 2), indices(K, OUT)];
+          const gradient = (own: boolean) => {
+            const pack = {kernel: names.PackColumns, inputs: () => ({}), attrs: {transposed}};
+            const [packed] = results(pack, {kernel, indices: chosen, ...frozen}, own) as [tf.Tensor];
+            const grad = {kernel: names.ApproxActivationGrad, inputs: () => ({})};
+            return results(grad, {dy, indices: chosen, packed, ...frozen, ...adapted}, own)[0]!;
+          };
+          await expectClose(gradient(true), await gradient(false).data(), 2e-5);
+        }
+      }
+    }
+  });
+});
+
+describeOwnOps('ops run often', () => {
+  it('leave no tensors and no memory behind in 10,000 calls', async function () {
+    this.timeout(60_000);
+    const example = CASES.find(({kernel}) => kernel === training.AdamWStep)!;
+    const names = ['params', 'grads', 'm', 'v'];
+    const inputs = Object.fromEntries(names.map((name) => [name, tf.ones([4])]));
+    let step = 0;
+    const many = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        step++; // its rates differ at every step
+        const attrs = {...example.attrs, decayed: 4, step};
+        tf.dispose(results({...example, attrs}, inputs, true));
+      }
+    };
+    many(2000);
+    const before = process.memoryUsage.rss();
+    await expectNoLeaks(() => many(10_000));
+    expect(process.memoryUsage.rss() - before, 'bytes').to.be.below(20e6);
+  });
+});

@@ -1,0 +1,106 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {expect} from 'chai';
+import type {TensorFlowBackend} from '../../../src/kernels/tensorflow/backend.ts';
+import {type Op, runOp} from '../../../src/kernels/tensorflow/run_op.ts';
+import {describeOwnOps, expectClose} from '../../backends.ts';
+
+const backend = () => tf.backend() as TensorFlowBackend;
+
+describeOwnOps('ops given what does not fit', () => {
+  const fails = (op: Op, message: string) => expect(() => runOp(backend(), op)).to.throw(message);
+  const counts = {tf32: true};
+
+  it('say which input is missing, or of another shape or dtype', () => {
+    const [x, weight] = [tf.ones([2, 3]), tf.ones([4])];
+    const norm = {name: 'Norm', counts: {centred: false}, numbers: {epsilon: 1}};
+    fails({...norm, reals: [x, weight]}, 'Norm: weight must be of shape [3], but is [4]');
+    fails({...norm, reals: [x]}, 'Norm: weight is missing');
+    fails({...norm, reals: [tf.scalar(1), weight]}, 'Norm: x must have rows');
+    fails({...norm, reals: [x, tf.ones([3], 'int32')]}, 'float');
+    fails(
+      {
+        name: 'AddNorm',
+        reals: [x, tf.ones([3, 2]), tf.ones([3])],
+        counts: norm.counts,
+        numbers: norm.numbers,
+        outputs: 2,
+      },
+      'residual',
+    );
+    fails(
+      {
+        name: 'LowRankMatMul',
+        reals: [x, x],
+        counts: {...counts, transposeA: 0, transposeB: 0},
+        numbers: {scale: 1},
+      },
+      'LowRankMatMul: b must be of shape [3, any], but is [2, 3]',
+    );
+    fails({name: 'CrossEntropy', reals: [x], outputs: 3}, 'CrossEntropy: labels is missing');
+    fails(
+      {
+        name: 'RotaryEmbedding',
+        reals: [tf.ones([1, 2, 6]), tf.ones([2, 2]), tf.ones([2, 2])],
+        counts: {interleaved: 0, inverse: 0},
+      },
+      'RotaryEmbedding: x must have heads of 4 numbers, but is [1, 2, 6]',
+    );
+  });
+
+  it('refuse indices that are out of range', () => {
+    const [dy, packed] = [tf.ones([2, 3]), tf.ones([4, 2])];
+    const op = {name: 'ApproxActivationGrad', reals: [dy, packed], counts: {...counts, frozen: false}};
+    for (const index of [3, -1, 2 ** 31 - 1]) {
+      const integers = [tf.tensor1d([0, index], 'int32')];
+      fails({...op, integers}, `ApproxActivationGrad: indices must be below 3, but has ${index}`);
+    }
+    fails(
+      {name: 'CrossEntropy', reals: [dy], integers: [tf.tensor1d([0, 3], 'int32')], outputs: 3},
+      'CrossEntropy: labels must be below 3, but has 3',
+    );
+  });
+
+  it('refuse counts that are out of range', () => {
+    const scores = tf.ones([3]);
+    for (const k of [0, 4, -1, 2 ** 40])
+      fails(
+        {name: 'SelectColumns', reals: [scores], counts: {k}},
+        `SelectColumns: k must be 1 to 3, but is ${k}`,
+      );
+    fails(
+      {name: 'SampleRows', reals: [tf.ones([3, 1]), tf.ones([1])], counts: {rows: 4}, outputs: 2},
+      'SampleRows: rows must be 1 to 3',
+    );
+    const attention = {
+      name: 'CausalAttention',
+      reals: [1, 2, 3].map(() => tf.ones([1, 2, 6])),
+      numbers: {scale: 1},
+      outputs: 2,
+    };
+    fails({...attention, counts: {heads: 3, kvHeads: 2}}, 'heads must be a multiple of kvHeads');
+    fails({...attention, counts: {heads: 4, kvHeads: 4}}, 'CausalAttention: q must have 4 heads');
+    const shapes = [1, 2, 3, 4];
+    fails(
+      {name: 'UnpackTensors', reals: [tf.ones([2])], counts: {K: 2, shapes}, outputs: 2},
+      'shapes are cut off',
+    );
+    fails(
+      {name: 'UnpackTensors', reals: [tf.ones([2])], counts: {K: 1, shapes: [2, 2 ** 30, 2 ** 30]}},
+      'too large',
+    );
+    fails(
+      {name: 'UnpackTensors', reals: [tf.ones([2])], counts: {K: 1, shapes: [1, 3]}},
+      'flat must be of shape [3], but is [2]',
+    );
+  });
+
+  it('go on computing afterwards', async () => {
+    fails({name: 'SelectColumns', reals: [tf.ones([1])], counts: {k: 2}}, 'SelectColumns');
+    const [chosen] = runOp(backend(), {
+      name: 'SelectColumns',
+      reals: [tf.tensor1d([1, 3, 2])],
+      counts: {k: 2},
+    });
+    await expectClose(chosen as tf.Tensor, [1, 2], 0);
+  });
+});
