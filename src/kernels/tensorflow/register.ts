@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
-import {portableKernel} from '../portable/register.ts';
+import {portableKernel, registerPortableKernels} from '../portable/register.ts';
 import * as training from '../training_kernel_names.ts';
 import * as transformer from '../transformer_kernel_names.ts';
 import {adamWStep} from './adamw_step.ts';
@@ -80,7 +80,8 @@ const hasEmpty = (inputs: tf.NamedTensorInfoMap) =>
   Object.values(inputs).some((input) => input!.shape.includes(0));
 
 /**
- * Registers our kernels of TensorFlow ops in place of any that are there; tfjs's backend 'tensorflow' must be.
+ * Registers our kernels of TensorFlow ops in place of any that are there, and portable ones for the others; tfjs's backend
+ * 'tensorflow' must be there.
  * @param prefix With what the ops' names begin, as the addon that registered them with TensorFlow says.
  */
 export function registerTensorFlowKernels(prefix: string): void {
@@ -99,4 +100,5 @@ export function registerTensorFlowKernels(prefix: string): void {
           : portable(args),
     });
   }
+  registerPortableKernels('tensorflow');
 }

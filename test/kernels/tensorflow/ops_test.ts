@@ -23,19 +23,21 @@ function results({kernel, attrs = {}}: Case, inputs: Inputs, own: boolean): tf.T
 
 /** Names of the TensorFlow ops that `body` runs. */
 function opsOf(body: () => void): string[] {
-  const {binding} = backend() as unknown as {
-    binding: {executeOp(name: string, ...others: unknown[]): unknown};
-  };
-  const {executeOp} = binding;
+  type Run = (name: string, ...others: unknown[]) => unknown;
+  const own = backend() as unknown as Record<string, Run>;
   const ops: string[] = [];
-  binding.executeOp = (name, ...others) => {
-    ops.push(name);
-    return executeOp.call(binding, name, ...others);
-  };
+  const methods = ['executeSingleOutput', 'executeMultipleOutputs'];
+  for (const method of methods) {
+    const run = own[method]!;
+    own[method] = (name, ...others) => {
+      ops.push(name);
+      return run.call(own, name, ...others);
+    };
+  }
   try {
     body();
   } finally {
-    binding.executeOp = executeOp;
+    for (const method of methods) Reflect.deleteProperty(own, method);
   }
   return ops;
 }
