@@ -1,4 +1,5 @@
 import {spawn} from 'node:child_process';
+import {existsSync, readdirSync} from 'node:fs';
 import {mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
@@ -19,26 +20,41 @@ export interface Ended {
   stderr: string;
 }
 
+/** Whether a checkpoint stands there whole: it is written beside and renamed. */
+const isFilled = (folder: string): boolean =>
+  existsSync(folder) && readdirSync(folder).some((name) => name.endsWith('.safetensors'));
+
 /** Options of the demo by their names on the command line; `true` for one without value. */
 export type Flags = Readonly<Record<string, string | number | true>>;
 
-/** Runs the demo as a program of its own; as soon as it has written `interruptAt` it gets a Ctrl-C. */
-export function demo(flags: Flags, interruptAt?: string): Promise<Ended> {
+/**
+ * Runs the demo as a program of its own. It gets a Ctrl-C as soon as it has printed a text, or once a method has saved a
+ * checkpoint: then it has taken steps, however slow the machine is.
+ */
+export function demo(flags: Flags, interruptAt?: string | {saved: 'celora' | 'exact'}): Promise<Ended> {
   const args = Object.entries(flags).map(([name, value]) => `--${name}${value === true ? '' : `=${value}`}`);
   const child = spawn(process.execPath, ['--import', 'tsx', 'demos/node/main.ts', ...args], {cwd: ROOT});
   const ended: Ended = {code: null, signal: null, stdout: '', stderr: ''};
   let interrupted = interruptAt === undefined;
+  const interrupt = (now: boolean) => {
+    if (interrupted || !now) return;
+    interrupted = true;
+    child.kill('SIGINT');
+  };
+  const saved = typeof interruptAt === 'object' && join(`${flags.out}`, 'checkpoints', interruptAt.saved);
+  const looking = setInterval(() => interrupt(saved !== false && isFilled(saved)), 5);
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
       ended[name] += text;
-      if (interrupted || !ended[name].includes(interruptAt!)) return;
-      interrupted = true;
-      child.kill('SIGINT');
+      interrupt(typeof interruptAt === 'string' && ended[name].includes(interruptAt));
     });
   }
   return new Promise((done, fail) => {
     child.on('error', fail);
-    child.on('close', (code, signal) => done({...ended, code, signal}));
+    child.on('close', (code, signal) => {
+      clearInterval(looking);
+      done({...ended, code, signal});
+    });
   });
 }
 

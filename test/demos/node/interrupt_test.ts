@@ -15,10 +15,10 @@ describe('Ctrl-C', () => {
   });
 
   /** With one window of 4 tokens a pass a held-out evaluation takes 500 passes. */
-  async function interrupted(out: string, steps: number, at: string, batch = 8) {
+  async function interrupted(out: string, steps: number, at: Parameters<typeof demo>[1], batch = 8) {
     const flags = {
       ...{backend: 'wasm', model: path('llama'), data: path('text.txt'), out: path(out)},
-      ...{steps, batch, seq: 4, rank: 2},
+      ...{steps, batch, seq: 4, rank: 2, 'save-every': 10},
     };
     const ended = await demo(flags, at);
     expect(ended.code, ended.stderr).to.equal(0);
@@ -28,13 +28,13 @@ describe('Ctrl-C', () => {
   }
 
   it('while CE-LoRA trains ends it and saves what there is', async () => {
-    const {run, svg, stdout} = await interrupted('celora', 1e6, 'layers adapted');
+    const {run, svg, stdout} = await interrupted('celora', 1e6, {saved: 'celora'});
     expect(run)
       .to.include({interrupted: true, verdict: 'No comparison was made.'})
       .and.to.not.have.property('exact');
     expect(run.baseLoss).to.be.above(0);
     const {losses, loss, multiplyAdds} = run.celora!;
-    expect(losses.length).to.be.within(1, 1000);
+    expect(losses.length).to.be.within(10, 1e6 - 1);
     expect(losses.every(Number.isFinite)).to.equal(true);
     expect(loss).to.equal(null);
     expect(multiplyAdds % losses.length).to.equal(0);
@@ -50,10 +50,10 @@ describe('Ctrl-C', () => {
     };
     const whole = await demo({...flags, out: path('whole')});
     expect(whole.code, whole.stderr).to.equal(0);
-    const stopped = await demo({...flags, out: path('stopped')}, 'layers adapted');
+    const stopped = await demo({...flags, out: path('stopped')}, {saved: 'celora'});
     expect(stopped.stdout).to.match(/run\.json \(interrupted\)\n$/);
     const {losses} = (await readRun(path('stopped'))).celora!;
-    expect(losses.length).to.be.within(1, 149);
+    expect(losses.length).to.be.within(40, 149);
     const ended = await demo({...flags, out: path('stopped'), resume: true});
     expect(ended.code, ended.stderr).to.equal(0);
     const [expected, found] = [await readRun(path('whole')), await readRun(path('stopped'))];
@@ -63,11 +63,11 @@ describe('Ctrl-C', () => {
   });
 
   it('while exact LoRA trains keeps all of CE-LoRA', async () => {
-    const {run, svg} = await interrupted('exact', 100, 'sample after');
+    const {run, svg} = await interrupted('exact', 100, {saved: 'exact'});
     expect(run.interrupted).to.equal(true);
     expect(run.celora!.losses).to.have.length(100);
     expect(run.celora!.loss).to.be.above(0);
-    expect(run.exact!.losses.length).to.be.within(1, 100);
+    expect(run.exact!.losses.length).to.be.within(10, 100);
     expect(run.exact!.loss).to.equal(null);
     expect(run.celora!.losses[0]).to.equal(run.exact!.losses[0]);
     expect(curves(svg, 'exact')[0]).to.have.length(run.exact!.losses.length);
@@ -85,7 +85,7 @@ describe('Ctrl-C', () => {
 
   it('during the preparations, when there is nothing to save, ends the program at once', async () => {
     const out = path('digits');
-    const ended = await demo({backend: 'wasm', steps: 1, out}, 'base model');
+    const ended = await demo({task: 'digits', backend: 'wasm', steps: 1, out}, 'base model');
     expect(ended.signal).to.equal('SIGINT');
     expect(await readdir(out)).to.deep.equal([]);
   });

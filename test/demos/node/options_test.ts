@@ -8,6 +8,7 @@ const read = (...args: string[]) => readOptions(args) as Options;
 describe('readOptions', () => {
   it('has a default for everything', () => {
     expect(read()).to.deep.equal({
+      task: undefined,
       model: undefined,
       data: undefined,
       backend: undefined,
@@ -77,6 +78,7 @@ describe('readOptions', () => {
     ];
     const all = ['--model', 'm', '--data', 'd.txt', ...training, ...celora, ...rest, ...recipe];
     expect(read(...all)).to.deep.equal({
+      task: undefined,
       model: 'm',
       data: 'd.txt',
       backend: 'cpu',
@@ -112,10 +114,18 @@ describe('readOptions', () => {
     });
   });
 
+  it('takes a task instead of a model, one of a Llama with its options', () => {
+    expect(read('--task', 'digits').task).to.equal('digits');
+    expect(read('--task', 'moby-dick', '--checkpoint-layers', '2')).to.include({
+      task: 'moby-dick',
+      checkpointLayers: 2,
+    });
+  });
+
   it('has a help that names every option', () => {
     expect(readOptions(['--steps', '3', '--help'])).to.equal('help');
     const options =
-      'model data backend rank alpha keep frozen-rank refresh exact-steps axis target steps batch seq lr seed ' +
+      'task model data backend rank alpha keep frozen-rank refresh exact-steps axis target steps batch seq lr seed ' +
       'warmup clip accumulate checkpoint-layers eval-every patience save-every resume template completion-only';
     for (const name of [...options.split(' '), 'out', 'no-compare']) {
       expect(USAGE).to.match(new RegExp(`^ {2}--${name} +\\S`, 'm'));
@@ -129,6 +139,11 @@ describe('readOptions', () => {
     ['--keep', /^Option '--keep <value>' argument missing; /],
     ['--keep --rank 2', /^Option '--keep' argument is ambiguous; /],
     ['--no-compare=1', /^Option '--no-compare' does not take an argument; /],
+    ['--task moby', /^--task must be moby-dick or digits, but is 'moby'$/],
+    [
+      '--task digits --model m --data d.txt',
+      /^--task has a model and data of its own, but --model is given$/,
+    ],
     ['--keep 0', /^--keep: keep must be a number with 0 < keep ≤ 1, but is 0$/],
     ['--keep 1.5', /^--keep: .* is 1\.5$/],
     ['--keep -1', /^--keep: .* is -1$/],

@@ -226,7 +226,7 @@ describe('the Node demo without arguments', () => {
 
   it('teaches a network of its own to read digits lying on their side', async () => {
     const out = path('new', 'folder');
-    const ended = await demo({backend: 'wasm', steps: 30, out});
+    const ended = await demo({task: 'digits', backend: 'wasm', steps: 30, out});
     expect(ended.code, ended.stderr).to.equal(0);
     expect(ended.stderr).to.match(/^CE-LoRA █{16} 30\/30 steps, loss [\d.]+, \d+ images\/s, 0s left$/m);
     const [before, after] = [...ended.stdout.matchAll(/: ([\d.]+) % of 2000 lying digits read/g)].map(
