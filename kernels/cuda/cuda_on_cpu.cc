@@ -58,6 +58,8 @@ struct Block {
   float shown[2][MOST_THREADS];
   void* scheduler;
   unsigned current;
+  // Every other block begins with its last thread: what misses a barrier may show in one order only.
+  bool backwards = false;
   const std::function<void()>* thread;
 
   Block() {
@@ -120,12 +122,15 @@ bool Block::release(unsigned from, unsigned to, State barrier) {
 
 void Block::run(unsigned count) {
   start(count);
+  backwards = !backwards;
+  const unsigned warps = (count + WARP - 1) / WARP;
   do {
-    for (unsigned from = 0; from < count; from += WARP) {
-      const unsigned to = from + WARP < count ? from + WARP : count;
+    for (unsigned w = 0; w < warps; w++) {
+      const unsigned from = (backwards ? warps - 1 - w : w) * WARP, to = from + WARP < count ? from + WARP : count;
       do {
         for (unsigned i = from; i < to; i++) {
-          if (fibers[i].state == State::ready) resume(i);
+          const unsigned index = backwards ? to - 1 - (i - from) : i;
+          if (fibers[index].state == State::ready) resume(index);
         }
       } while (release(from, to, State::atWarp));
     }
