@@ -1,3 +1,4 @@
+import {existsSync} from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import {activate, importOptional} from './start.ts';
 
@@ -29,6 +30,8 @@ const LIMITS = [
   'maxComputeInvocationsPerWorkgroup',
 ] as const;
 
+const NO_ADAPTER = 'WebGPU finds no adapter: no GPU, or no driver for it';
+
 let inUse: WebGPUAdapter | undefined;
 
 function describe(info: GPUAdapterInfo): WebGPUAdapter {
@@ -45,15 +48,27 @@ function refuseSoftware(adapter: WebGPUAdapter, allowSoftware: boolean): void {
   }
 }
 
+/** What a GPU shows as on Linux: of a desktop's driver, NVIDIA's own, Windows' subsystem, two families of phones. */
+const GPU_NODES = ['/dev/dri', '/dev/nvidiactl', '/dev/dxg', '/dev/kgsl-3d0', '/dev/mali0'];
+/** Variables by which a user names Vulkan's drivers. */
+const DRIVER_VARIABLES = ['VK_DRIVER_FILES', 'VK_ADD_DRIVER_FILES', 'VK_ICD_FILENAMES'];
+
+/** Dawn complains on stderr where there is no driver, in two lines that look like a crash. */
+const cannotHaveGPU = (): boolean =>
+  process.platform === 'linux' &&
+  !GPU_NODES.some((path) => existsSync(path)) &&
+  !DRIVER_VARIABLES.some((name) => process.env[name]);
+
 async function register(allowSoftware: boolean): Promise<WebGPUAdapter> {
   const [dawn, {WebGPUBackend}] = await importOptional(
     'WebGPU in Node',
     ['webgpu', '@tensorflow/tfjs-backend-webgpu'],
     () => Promise.all([import('webgpu'), import('@tensorflow/tfjs-backend-webgpu')]),
   );
+  if (!allowSoftware && cannotHaveGPU()) throw new Error(NO_ADAPTER);
   const gpu = dawn.create([]);
   const adapter = await gpu.requestAdapter({powerPreference: 'high-performance'});
-  if (adapter === null) throw new Error('WebGPU finds no adapter: no GPU, or no driver for it');
+  if (adapter === null) throw new Error(NO_ADAPTER);
   const found = describe(adapter.info);
   refuseSoftware(found, allowSoftware);
   const device = await adapter.requestDevice({
