@@ -28,7 +28,10 @@ export interface CELoRAConfig {
   frozenRank: number;
   /** The columns are selected anew every so many backward passes of the layer, ≥ 1. Default 20. */
   refreshEvery: number;
-  /** Backward passes of the layer, counted from the first, that stay exact. Default 0. */
+  /**
+   * Backward passes of the layer, counted from the first, that stay exact; or, below 1, that fraction of the steps of a
+   * `fineTune`, rounded (outside of it: none). Default 0.
+   */
   exactSteps: number;
   /**
    * Column score: 'product' = ‖dy_i‖·‖R_i‖ (the paper's), 'weight' = ‖R_i‖, 'gradient' = ‖dy_i‖, R = W − A₀B₀.
@@ -83,7 +86,10 @@ const RULES: Record<keyof CELoRAConfig, Rule> = {
   keep: number('a number with 0 < keep ≤ 1', (v) => v > 0 && v <= 1),
   frozenRank: atLeast(0),
   refreshEvery: atLeast(1),
-  exactSteps: atLeast(0),
+  exactSteps: number(
+    'an integer ≥ 0, or a fraction below 1',
+    (v) => v >= 0 && (v < 1 || Number.isSafeInteger(v)),
+  ),
   score: oneOf(...SCORES),
   axis: oneOf('columns', 'rows'),
   minSize: number('a finite number ≥ 0', (v) => Number.isFinite(v) && v >= 0),

@@ -27,8 +27,10 @@ export {
   setActiveAdapter,
 } from './model/adapters.ts';
 export type {ApplyModel} from './model/apply_model.ts';
+export {type CalibrationReport, calibrateCELoRA} from './model/budget.ts';
 export {type ApplyOptions, applyCELoRA, type CELoRAReport, type ConvertedLayer} from './model/convert.ts';
 export {type Cost, type CostReport, estimateCost, type LayerCost} from './model/cost.ts';
+export {type Diagnosis, diagnoseCELoRA, type LayerDiagnosis} from './model/diagnose.ts';
 export {freezeBase} from './model/freeze.ts';
 export {
   type GradientHook,
@@ -38,6 +40,7 @@ export {
   registerCELoRAGradients,
 } from './model/hook.ts';
 export {mergeCELoRA, removeCELoRA, setAdapterEnabled} from './model/merge.ts';
+export {paperConfig} from './model/paper.ts';
 export type {Target} from './model/target.ts';
 export {
   activationGrad,
@@ -86,6 +89,7 @@ export {
 } from './train/examples.ts';
 export {fineTune} from './train/fine_tune.ts';
 export {
+  type Budget,
   type CheckpointPlan,
   type EvaluationPlan,
   type FineTuneOptions,

@@ -18,7 +18,7 @@ const VALUES: Record<keyof CELoRAConfig, {bad: unknown[]; good: unknown[]}> = {
   keep: {bad: [0, -0.5, 1.01, Number.NaN, '0.5', null, [0.5]], good: [1e-9, 1]},
   frozenRank: {bad: [-1, 0.5, Number.NaN, '16', null], good: [0, 64]},
   refreshEvery: {bad: [0, -1, 2.5, Number.NaN, Number.POSITIVE_INFINITY, '20', null], good: [1, 1000]},
-  exactSteps: {bad: [-1, 0.5, Number.NaN, '0', null], good: [0, 100]},
+  exactSteps: {bad: [-1, 1.5, Number.NaN, '0', null], good: [0, 0.5, 100]},
   score: {bad: ['Product', '', 1, null], good: ['product', 'weight', 'gradient']},
   axis: {bad: ['row', '', 0, null], good: ['columns', 'rows']},
   minSize: {bad: [-1, Number.NaN, Number.POSITIVE_INFINITY, '0', null], good: [0, 0.5, 1e12]},

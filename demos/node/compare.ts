@@ -68,7 +68,7 @@ async function heldOutLoss(task: Task, title: string, signal: AbortSignal): Prom
 /** Multiply-adds of a run of the Dense layers of the task's model, as it is converted. */
 function multiplyAdds({model, unitsPerBatch}: Task, batches: number, exactSteps: number): number {
   const {configured, exactLoRA} = estimateCost(model, unitsPerBatch).total;
-  const exact = Math.min(exactSteps, batches);
+  const exact = Math.min(exactSteps < 1 ? Math.round(exactSteps * batches) : exactSteps, batches);
   return (
     exact * (exactLoRA.forward + exactLoRA.backward) +
     (batches - exact) * (configured.forward + configured.backward)

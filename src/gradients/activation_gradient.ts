@@ -50,6 +50,16 @@ export interface ActivationGradientState {
   selection?: {indices: Int32Array; madeAt: number};
 }
 
+/** What the dx of one backward pass is computed from. */
+export interface ObservedPass {
+  /** [N, out]. */
+  dy: tf.Tensor2D;
+  kernel: tf.Tensor;
+  /** What identifies the values of a frozen kernel; undefined for a trainable one. */
+  frozenData: object | undefined;
+  adapter: AdapterTerm;
+}
+
 function disposeAll(tensors: object | undefined): void {
   for (const tensor of Object.values(tensors ?? {})) if (tensor instanceof tf.Tensor) tensor.dispose();
 }
@@ -60,11 +70,13 @@ function disposeAll(tensors: object | undefined): void {
  * it is rebuilt when the kernel's data or the backend changes, and freed by `dispose`.
  */
 export class ActivationGradient {
-  readonly config: CELoRAConfig;
+  config: Readonly<CELoRAConfig>;
   /** The kernel is Wᵀ [out, in]: y = x · kernelᵀ. */
   readonly transposed: boolean;
   /** Whether dx is exact for the time being, whatever the config says. */
   exact = false;
+  /** While there is one it is shown every pass, from inside the backward pass; dx is exact then, and nothing is counted. */
+  observer: ((pass: ObservedPass) => void) | undefined;
   private counts = {
     backwardPasses: 0,
     exactPasses: 0,
@@ -111,9 +123,12 @@ export class ActivationGradient {
     adapter: AdapterTerm = {},
     continued = false,
   ): tf.Tensor2D {
-    const [rows, out] = dy.shape;
-    const exactAdds = rows * kernel.size;
-    const plan = planActivationGrad(this.config, rows, kernel.size / out, out, frozenData !== undefined);
+    if (this.observer) {
+      this.observer({dy, kernel, frozenData, adapter});
+      return activationGrad({dy, kernel, ...adapter}, this.transposed);
+    }
+    const exactAdds = dy.shape[0] * kernel.size;
+    const plan = this.plan(dy, kernel, frozenData);
     this.counts.multiplyAdds += exactAdds;
     if (!continued) this.counts.backwardPasses++;
     if (this.exact || plan.exact || this.counts.backwardPasses <= this.config.exactSteps) {
@@ -130,6 +145,45 @@ export class ActivationGradient {
     });
   }
 
+  /** How dx of a pass is computed. */
+  plan(dy: tf.Tensor2D, kernel: tf.Tensor, frozenData: object | undefined): Plan {
+    const [rows, out] = dy.shape;
+    return planActivationGrad(this.config, rows, kernel.size / out, out, frozenData !== undefined);
+  }
+
+  /** The scores by which a selection of these dy would rank the columns, [out]. */
+  scores({dy, kernel, frozenData}: ObservedPass): tf.Tensor1D {
+    this.follow(frozenData);
+    return tf.tidy(() => {
+      const {norms} = this.residualOf(kernel, this.plan(dy, kernel, frozenData).frozenRank, frozenData);
+      return columnScores(dy, norms, this.config.score);
+    });
+  }
+
+  /** Keeps another fraction from now on: the columns are selected anew in the next pass. */
+  setKeep(keep: number): void {
+    this.config = resolveConfig({...this.config, keep});
+    this.forgetSelection();
+  }
+
+  /** Forgets what was derived from another kernel, or on another backend. */
+  private follow(frozenData: object | undefined): void {
+    // tfjs has no event for a changed kernel, but every way to change one ends in Variable.assign: a new data id
+    if (this.kernelData === frozenData && this.backend === tf.getBackend()) return;
+    const {restored} = this;
+    this.dispose();
+    this.restored = restored;
+    this.kernelData = frozenData;
+    this.backend = tf.getBackend();
+  }
+
+  /** Kept for a frozen kernel, made anew at each call for a trained one. */
+  private residualOf(kernel: tf.Tensor, rank: number, frozenData: object | undefined): Residual {
+    if (frozenData === undefined) return this.factor(kernel, 0);
+    this.residual ??= keepAll(() => this.factor(kernel, rank));
+    return this.residual;
+  }
+
   private fromColumns(
     dy: tf.Tensor2D,
     kernel: tf.Tensor,
@@ -137,23 +191,16 @@ export class ActivationGradient {
     frozenData: object | undefined,
     adapter: AdapterTerm,
   ): tf.Tensor2D {
-    // tfjs has no event for a changed kernel, but every way to change one ends in Variable.assign: a new data id
-    if (this.kernelData !== frozenData || this.backend !== tf.getBackend()) {
-      const {restored} = this;
-      this.dispose();
-      this.restored = restored;
-      this.kernelData = frozenData;
-      this.backend = tf.getBackend();
-    }
+    this.follow(frozenData);
     if (this.restored) {
       const {indices, madeAt} = this.restored;
       this.selection = {...keepAll(() => ({indices: tf.tensor1d(indices, 'int32')})), madeAt};
       this.restored = undefined;
     }
     const frozen = frozenData !== undefined;
-    if (frozen) this.residual ??= keepAll(() => this.factor(kernel, plan.frozenRank));
+    if (frozen) this.residualOf(kernel, plan.frozenRank, frozenData);
     const age = this.counts.backwardPasses - (this.selection?.madeAt ?? Number.NEGATIVE_INFINITY);
-    if (age >= this.config.refreshEvery) this.select(dy, kernel, plan.kept);
+    if (age >= this.config.refreshEvery) this.select({dy, kernel, frozenData, adapter}, plan.kept);
     const {frozenA, frozenB} = this.residual ?? {};
     const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
     const selection = this.selection!;
@@ -163,13 +210,10 @@ export class ActivationGradient {
     return approxActivationGrad({dy, indices, packed: selection.packed ?? pack(), ...factors, ...adapter});
   }
 
-  private select(dy: tf.Tensor2D, kernel: tf.Tensor, kept: number): void {
+  private select(pass: ObservedPass, kept: number): void {
     disposeAll(this.selection);
     this.selection = {
-      ...keepAll(() => {
-        const {norms} = this.residual ?? this.factor(kernel, 0);
-        return {indices: selectColumns(columnScores(dy, norms, this.config.score), kept)};
-      }),
+      ...keepAll(() => ({indices: selectColumns(this.scores(pass), kept)})),
       madeAt: this.counts.backwardPasses,
     };
     this.counts.refreshes++;
@@ -203,11 +247,15 @@ export class ActivationGradient {
   /** Frees the derived state; a later backward pass builds it again. */
   dispose(): void {
     disposeAll(this.residual);
-    disposeAll(this.selection);
     this.residual = undefined;
+    this.forgetSelection();
+    this.kernelData = undefined;
+  }
+
+  private forgetSelection(): void {
+    disposeAll(this.selection);
     this.selection = undefined;
     this.restored = undefined;
-    this.kernelData = undefined;
   }
 }
 

@@ -274,6 +274,12 @@ export class CELoRADense extends tfl.layers.Layer {
     return {kernel: this.kernel, bias: this.bias};
   }
 
+  /** Keeps another fraction of the columns (or rows) from now on; 1 = exact. Saved with the layer. */
+  setKeep(keep: number): void {
+    this.gradient.setKeep(keep);
+    this.config = {...this.config, keep};
+  }
+
   /** The size of the last dimension of x. */
   get inputs(): number {
     return this.baseVariables().kernel.shape[0]!;

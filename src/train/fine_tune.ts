@@ -1,9 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {installEarlyFreeing} from '../gradients/early_freeing.ts';
 import {installGradientFixes} from '../gradients/fixes/install.ts';
+import {modelRunner} from '../model/apply_model.ts';
+import {calibrateCELoRA} from '../model/budget.ts';
+import {celoraLayers} from '../model/convert.ts';
 import {AdamW} from './adamw.ts';
 import {Checkpoints} from './checkpoint_store.ts';
-import {evaluateLoss, readScalar} from './evaluate.ts';
+import {disposeBatch, evaluateLoss, readScalar} from './evaluate.ts';
 import {
   checkFineTune,
   type FineTuneOptions,
@@ -11,6 +14,7 @@ import {
   NonFiniteLossError,
   type TrainingEvent,
 } from './fine_tune_options.ts';
+import {adoptBudget} from './layer_state.ts';
 import {nextTurn} from './next_turn.ts';
 import {Snapshot} from './snapshot.ts';
 import {Trainer, trainableVariables} from './trainer.ts';
@@ -47,7 +51,7 @@ class Run<B extends object> {
 
   async run(): Promise<FineTuneResult> {
     const {evaluation, checkpoints} = this.options;
-    await this.resume();
+    if (!(await this.resume())) await this.calibrate();
     for (;;) {
       if (this.isDue(evaluation?.every)) await this.evaluate();
       const reason = this.reasonToEnd();
@@ -96,6 +100,7 @@ class Run<B extends object> {
     const batches: B[] = [];
     for (let i = 0; i < accumulate; i++) batches.push(await data.batch(this.progress.batches + i));
     const learningRate = this.rate(this.progress.step);
+    this.trainer.holdExact(this.progress.step, this.options.steps);
     const {loss, refreshed} = this.trainer.step(batches, learningRate);
     const step = ++this.progress.step;
     this.progress.batches += accumulate;
@@ -163,21 +168,37 @@ class Run<B extends object> {
     this.emit({type: 'checkpoint', step, name});
   }
 
-  private async resume(): Promise<void> {
-    const {model, checkpoints} = this.options;
-    if (!this.checkpoints) return;
+  /** Divides the columns among several layers; dropout is off, so that no random number is used up. */
+  private async calibrate(): Promise<void> {
+    const {model, data, loss, budget = 'calibrated'} = this.options;
+    const divisible = celoraLayers(model).filter(({config}) => config.keep < 1 && config.axis === 'columns');
+    if (budget === 'uniform' || divisible.length < 2) return;
+    const batch = await data.batch(0);
+    try {
+      await calibrateCELoRA(model, () => loss(batch, modelRunner(false)));
+    } finally {
+      disposeBatch(batch);
+    }
+  }
+
+  /** @returns Whether the run goes on from a checkpoint. */
+  private async resume(): Promise<boolean> {
+    const {model, checkpoints, budget = 'calibrated'} = this.options;
+    if (!this.checkpoints) return false;
     const state = await this.checkpoints.latest().catch((error: unknown) => {
       // a run that begins anew writes over what is damaged
       if (checkpoints!.resume) throw error;
     });
-    if (!checkpoints!.resume || !state) return;
+    if (!checkpoints!.resume || !state) return false;
     const {name} = state;
+    if (budget === 'calibrated') adoptBudget(model, state.manifest.layers);
     const {progress, best} = await restoreState(name, model, this.trainer.optimizer, state);
     if (best.length > 0) this.best = new Snapshot(this.trainer.variables, best);
     tf.dispose(best);
     this.progress = progress;
     this.saved = {step: progress.step, name};
     this.emit({type: 'resume', step: progress.step, name});
+    return true;
   }
 
   /** Frees everything; where the weights are no numbers any more, the model gets its last good ones. */

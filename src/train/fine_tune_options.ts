@@ -38,6 +38,11 @@ export interface CheckpointPlan {
   resume?: boolean | undefined;
 }
 
+const BUDGETS = ['uniform', 'calibrated'] as const;
+
+/** How the kept columns are divided among layers. */
+export type Budget = (typeof BUDGETS)[number];
+
 export interface FineTuneOptions<B extends object> {
   /** What is trainable in it is trained: after `applyCELoRA`, the adapters. */
   model: LayersModel;
@@ -61,6 +66,12 @@ export interface FineTuneOptions<B extends object> {
    * changes no value. Blocks are told by their layers' names: `model.layers.0.…`, `h.0.…`, `block_0/…`. Default: none.
    */
   checkpointLayers?: number | undefined;
+  /**
+   * 'calibrated': before the first step the kept columns are divided anew among the layers, at the same cost, by their
+   * scores on the first batch (`calibrateCELoRA`); a run that is resumed goes on with its own division, whatever `keep` says.
+   * 'uniform': every layer keeps what its `keep` says. Default 'calibrated'.
+   */
+  budget?: Budget | undefined;
   evaluation?: EvaluationPlan<B> | undefined;
   checkpoints?: CheckpointPlan | undefined;
   /** Aborted: the run ends after the step under way, and is saved if there is a store. */
@@ -107,6 +118,12 @@ export function checkFineTune<B extends object>(options: FineTuneOptions<B>): vo
   if (typeof learningRate !== 'function' && !(learningRate >= 0 && Number.isFinite(learningRate))) {
     throw new Error(
       `${owner}: learningRate must be a number ≥ 0 or a schedule, but is ${show(learningRate)}`,
+    );
+  }
+  const {budget = 'calibrated'} = options;
+  if (!BUDGETS.includes(budget)) {
+    throw new Error(
+      `${owner}: budget must be one of ${BUDGETS.map(show).join(', ')}, but is ${show(budget)}`,
     );
   }
   if (evaluation) {

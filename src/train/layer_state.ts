@@ -44,6 +44,15 @@ export async function layerStates(
   return {layers: await Promise.all(states), selections};
 }
 
+/** Gives layers the fraction of columns that a calibrated run gave those of their names. */
+export function adoptBudget(model: LayersModel, states: readonly LayerState[]): void {
+  const keeps = new Map(states.map(({name, celora}) => [name, celora?.config.keep]));
+  for (const layer of keepers(model)) {
+    const keep = keeps.get(layer.name);
+    if (keep !== undefined && layer instanceof CELoRADense) layer.setKeep(keep);
+  }
+}
+
 /** Refuses states of other layers, and of layers with other options. */
 export function checkLayers(file: string, model: LayersModel, states: readonly LayerState[]): void {
   const layers = keepers(model);

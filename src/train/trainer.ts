@@ -67,6 +67,13 @@ export class Trainer<B extends object> {
     return {loss: loss!, refreshed: refreshed.map(({name}) => name)};
   }
 
+  /** Says which layers are exact in a step (from 0): those whose `exactSteps` is a fraction of the run that it is in. */
+  holdExact(step: number, steps: number): void {
+    for (const {config, gradient} of this.layers) {
+      gradient.exact = config.exactSteps < 1 && step < Math.round(config.exactSteps * steps);
+    }
+  }
+
   /** @param share What the batch counts for in its step. */
   private gradients(batch: B, share: number): {value: tf.Scalar; grads: tf.NamedTensorMap} {
     const scaled = () => {
@@ -88,6 +95,7 @@ export class Trainer<B extends object> {
   }
 
   dispose(): void {
+    for (const {gradient} of this.layers) gradient.exact = false;
     for (const snapshot of [this.good, ...this.unproven]) snapshot?.dispose();
     this.optimizer.dispose();
   }

@@ -3,6 +3,7 @@ import {cpus, platform, release} from 'node:os';
 import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import {chooseBackend} from '../../src/node.ts';
+import {fidelitySuite} from './fidelity.ts';
 import {gradientSuite} from './gradient.ts';
 import {layerSuite} from './layer.ts';
 import {opsSuite} from './ops.ts';
@@ -10,6 +11,7 @@ import {stepSuite} from './step.ts';
 import type {Suite} from './suite.ts';
 
 const SUITES: Record<string, Suite> = {
+  fidelity: fidelitySuite,
   gradient: gradientSuite,
   layer: layerSuite,
   ops: opsSuite,
@@ -24,6 +26,13 @@ const {values, positionals} = parseArgs({
     rounds: {type: 'string', default: '7'},
     shape: {type: 'string', multiple: true},
     own: {type: 'boolean', default: false},
+    model: {type: 'string'},
+    data: {type: 'string', multiple: true, default: []},
+    rows: {type: 'string', multiple: true},
+    seeds: {type: 'string', default: '0,1,2'},
+    steps: {type: 'string', default: '300'},
+    length: {type: 'string', default: '256'},
+    windows: {type: 'string', default: '192'},
   },
 });
 const name = positionals[0] ?? 'layer';
@@ -32,7 +41,8 @@ const rounds = Number(values.rounds);
 if (!suite || !(rounds >= 1)) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
-    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--json FILE]`,
+    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--json FILE]\n` +
+      'fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]',
   );
   process.exit(2);
 }
@@ -51,12 +61,25 @@ console.log(
     .map((entry) => entry.join(' '))
     .join(', '),
 );
+const save = async (results: object[]) => {
+  if (!values.json) return;
+  await writeFile(values.json, `${JSON.stringify({suite: name, machine, rounds, results}, null, 2)}\n`);
+};
 const results = await suite({
   rounds,
   shapes: values.shape,
   own: values.own,
+  fidelity: {
+    model: values.model,
+    data: values.data,
+    only: values.rows,
+    seeds: values.seeds.split(',').map(Number),
+    steps: Number(values.steps),
+    length: Number(values.length),
+    windows: Number(values.windows),
+  },
   say: (text) => console.log(text),
+  save,
 });
-if (values.json)
-  await writeFile(values.json, `${JSON.stringify({suite: name, machine, rounds, results}, null, 2)}\n`);
+await save(results);
 process.exit(0); // a GPU device keeps the process alive

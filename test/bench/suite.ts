@@ -1,12 +1,30 @@
 import * as tf from '@tensorflow/tfjs-core';
 
+/** Of the suite 'fidelity'. */
+export interface FidelityOptions {
+  /** Folder of a Llama. */
+  model: string | undefined;
+  /** .txt and .jsonl files. */
+  data: string[];
+  /** Parts of the names of the configurations to run; undefined = all. */
+  only: string[] | undefined;
+  seeds: number[];
+  steps: number;
+  /** Tokens of a window, and held-out windows. */
+  length: number;
+  windows: number;
+}
+
 export interface SuiteOptions {
   rounds: number;
   /** As given on the command line; undefined = the suite's own. */
   shapes: string[] | undefined;
   /** Leave out stock tfjs, whose step may not fit into memory. */
   own: boolean;
+  fidelity: FidelityOptions;
   say: (text: string) => void;
+  /** Writes what there is so far into the JSON file, if one is asked for. */
+  save: (results: object[]) => Promise<void>;
 }
 
 /** Runs, prints its tables, and returns plain numbers for the JSON file. */

@@ -219,7 +219,7 @@ describeOnHost('a run that is resumed', () => {
       const other = tinyLM({dropout: 0.2});
       applyCELoRA(other, {target: /_proj$/, rank: 2, alpha: 4, keep: 0.75, loraDropout: 0.3});
       await failing(
-        {...busyOptions(other), checkpoints},
+        {...busyOptions(other), budget: 'uniform', checkpoints},
         'checkpoint-0.safetensors is of a run with other options: keep of layer layers.0.q_proj is 0.5 there, and 0.75 here',
       );
       const dry = tinyLM();
