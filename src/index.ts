@@ -27,6 +27,12 @@ export {
   setActiveAdapter,
 } from './model/adapters.ts';
 export type {ApplyModel} from './model/apply_model.ts';
+export {
+  type BenchmarkOptions,
+  type BenchmarkReport,
+  benchmarkCELoRA,
+  type LayerBenchmark,
+} from './model/benchmark.ts';
 export {type CalibrationReport, calibrateCELoRA} from './model/budget.ts';
 export {type ApplyOptions, applyCELoRA, type CELoRAReport, type ConvertedLayer} from './model/convert.ts';
 export {type Cost, type CostReport, estimateCost, type LayerCost} from './model/cost.ts';
