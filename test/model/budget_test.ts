@@ -3,8 +3,8 @@ import * as tfl from '@tensorflow/tfjs-layers';
 import {expect} from 'chai';
 import {applyCELoRA, calibrateCELoRA} from '../../src/index.ts';
 import {divideBudget} from '../../src/model/budget.ts';
-import {expectNoLeaks} from '../backends.ts';
-import {artifactsOf, celoraLayer, describeOnHost, randomTensor, reload, SMALL} from './models.ts';
+import {describeBackends, expectNoLeaks} from '../backends.ts';
+import {artifactsOf, celoraLayer, randomTensor, reload, SMALL} from './models.ts';
 
 const spectrum = (size: number, power: number) => Array.from({length: size}, (_, i) => (i + 1) ** -power);
 const sizes = (...energies: number[][]) => energies.map((one) => ({energies: one, columnCost: 1}));
@@ -94,7 +94,7 @@ function twoSpectra(): tfl.LayersModel {
   return model;
 }
 
-describeOnHost('calibrateCELoRA', () => {
+describeBackends('calibrateCELoRA', () => {
   const lossOf = (model: tfl.LayersModel) => () =>
     tf.mean(tf.square(model.apply(randomTensor([20, 16], 9), {training: true}) as tf.Tensor)) as tf.Scalar;
   const target = ['first', 'steep', 'flat'];

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {expect} from 'chai';
 import {applyCELoRA, type CELoRAConfig, diagnoseCELoRA} from '../../src/index.ts';
-import {celoraLayer, describeOnHost, randomTensor} from './models.ts';
+import {describeBackends} from '../backends.ts';
+import {celoraLayer, randomTensor} from './models.ts';
 
 const [IN, OUT, ROWS] = [6, 16, 10];
 
@@ -23,7 +24,7 @@ function twoLayers(options: Partial<CELoRAConfig>) {
   return {model, loss, dy};
 }
 
-describeOnHost('diagnoseCELoRA', () => {
+describeBackends('diagnoseCELoRA', () => {
   it("says of each layer what plain formulas say; the first layer's dx leads to nothing", async () => {
     const {model, loss, dy} = twoLayers({keep: 0.5});
     const {layers} = await diagnoseCELoRA(model, loss);
