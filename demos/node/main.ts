@@ -1,9 +1,8 @@
 import {join} from 'node:path';
 import {adapterFiles, applyCELoRA, removeCELoRA} from '../../src/index.ts';
 import {chooseBackend, writeAdapter} from '../../src/node.ts';
+import {chooseTask} from './choose_task.ts';
 import {compare, verdict} from './compare.ts';
-import {digitsTask} from './digits_task.ts';
-import {llamaTask} from './llama_task.ts';
 import {type Options, readOptions, USAGE} from './options.ts';
 import {prepareOutput, writeRun} from './output.ts';
 import type {Task} from './task.ts';
@@ -29,7 +28,7 @@ async function prepare(options: Options): Promise<{task: Task; backend: string; 
     await prepareOutput(options.out);
     const {backend, device, reason} = await chooseBackend(options.backend);
     say(`backend ${backend}: ${device}${reason ? ` (${reason})` : ''}`);
-    const task = await (options.model === undefined ? digitsTask(options) : llamaTask(options, say));
+    const task = await chooseTask(options, say);
     // a --target that matches nothing is to be said now, not after the first evaluation
     applyCELoRA(task.model, {...options.celora, target: options.target ?? task.target});
     removeCELoRA(task.model);

@@ -2,8 +2,12 @@ import {parseArgs} from 'node:util';
 import {type CELoRAConfig, resolveConfig, type Target} from '../../src/index.ts';
 import {UserError} from './user_error.ts';
 
+/** What there is to do without a model and a text that were given. */
+const TASKS = ['moby-dick', 'digits'] as const;
+
 /** What the command line says; the same for every task. */
 export interface Options {
+  task: (typeof TASKS)[number] | undefined;
   model: string | undefined;
   data: string | undefined;
   backend: string | undefined;
@@ -31,6 +35,11 @@ export interface Options {
 }
 
 const FLAGS = {
+  task: {
+    type: 'string',
+    about:
+      'moby-dick: the model of demos/model on that book; digits: a small network; default: the first that can be',
+  },
   model: {
     type: 'string',
     about: 'folder of a Hugging Face Llama: config.json, *.safetensors, tokenizer.json',
@@ -81,7 +90,7 @@ export const USAGE = [
   'Fine-tunes a model with CE-LoRA, then with exact LoRA on the same batches, and says which did better.',
   '',
   'npm run demo -- --model DIR --data FILE [options]     a Llama on your text',
-  'npm run demo                                          a small network on digits',
+  'npm run demo                                          the model of demos/model on Moby Dick, or digits',
   '',
   ...Object.entries(FLAGS).map(([name, {about}]) => `  --${name.padEnd(18)}${about}`),
 ].join('\n');
@@ -168,6 +177,15 @@ function celoraConfig(values: Values): CELoRAConfig {
   return resolveConfig(given as Partial<CELoRAConfig>);
 }
 
+function taskOf({task, model}: Values): Options['task'] {
+  if (task === undefined) return undefined;
+  const known = TASKS.find((name) => name === task);
+  if (!known) throw new UserError(`--task must be ${TASKS.join(' or ')}, but is '${task}'`);
+  if (model !== undefined)
+    throw new UserError('--task has a model and data of its own, but --model is given');
+  return known;
+}
+
 /** The options of a command line; 'help' if it asks for it. @throws UserError */
 export function readOptions(args: string[]): Options | 'help' {
   const values = parse(args);
@@ -186,12 +204,13 @@ export function readOptions(args: string[]): Options | 'help' {
     throw new UserError('--patience counts evaluations: --eval-every is missing');
   }
   for (const name of LLAMA_FLAGS) {
-    if (values[name] !== undefined && values.model === undefined) {
+    if (values[name] !== undefined && values.model === undefined && values.task !== 'moby-dick') {
       throw new UserError(`--${name} is for a Llama: --model and --data are missing`);
     }
   }
   const celora = celoraConfig(values);
   return {
+    task: taskOf(values),
     model: text('model'),
     data: text('data'),
     backend: text('backend'),
