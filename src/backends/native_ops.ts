@@ -9,14 +9,15 @@ import {runSingle, useOps} from '../kernels/tensorflow/run_op.ts';
 /** Our ops for TensorFlow: kernels/cuda, built by npm run build:native. */
 const ADDON = fileURLToPath(new URL('../../native/celora_ops.node', import.meta.url));
 
-/** Runs one of the ops, so that a GPU or driver that they do not fit shows now. */
+/** Runs one of the ops and reads what it makes, so that a GPU or driver that they do not fit shows now. */
 function tryOut(): void {
-  const backend = tf.backend() as TensorFlowBackend;
-  tf.tidy(() => {
-    const one = tf.tensor1d([1]);
-    const y = runSingle(backend, {name: 'GatedUnit', reals: [one, one], counts: {gelu: false}});
-    backend.disposeData(y.dataId);
+  const values = tf.tidy(() => {
+    const x = tf.tensor1d([0, 8]);
+    const op = {name: 'GatedUnit', reals: [x, x], counts: {gelu: false}};
+    return (runSingle(tf.backend() as TensorFlowBackend, op) as tf.Tensor).dataSync();
   });
+  // 8 · σ(8) · 8
+  if (values[0] !== 0 || Math.abs(values[1]! - 63.9785) > 1e-3) throw new Error(`an op gives ${values}`);
 }
 
 function register(addon: string): string | undefined {

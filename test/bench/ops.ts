@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {selectColumns} from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
+import {setUpTensorFlow} from '../../src/node.ts';
 import type {OpEntry, OpSizes} from './op_entry.ts';
 import {repeated, type Suite, sideBySide} from './suite.ts';
 import {trainingOps} from './training_ops.ts';
@@ -15,7 +16,11 @@ const SHAPES = ['2048,5632,32,4,32000,4,512'];
 /** Runs of a kernel in one measurement: what it costs to read the result is shared by them. */
 const REPEATS = 20;
 
-const SHADERS = 'CELORA_WEBGPU_SHADERS';
+/** Whether the kernels of a backend are our own. */
+const FLAGS: Record<string, string> = {
+  webgpu: 'CELORA_WEBGPU_SHADERS',
+  tensorflow: 'CELORA_TENSORFLOW_OPS',
+};
 
 function sizesOf(shape: string): OpSizes {
   const numbers = shape.split(',').map(Number);
@@ -34,11 +39,19 @@ function sizesOf(shape: string): OpSizes {
   return {hidden, ffn, heads, kvHeads, vocabulary, batch, t, rows: batch * t};
 }
 
-/** Each kernel as our shader and in its portable form, in turn. */
+/** Whether our ops of TensorFlow are worth timing: on the CPU they are there for tests. */
+async function hasOwnOps(): Promise<boolean> {
+  const {onGPU, stockOps} = await setUpTensorFlow();
+  return onGPU && stockOps === undefined;
+}
+
+/** Each kernel as our own of the backend and in its portable form, in turn. */
 export const opsSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
   // registers the kernels, and with them the flag
   selectColumns(tf.ones([1]), 1).dispose();
-  const candidates = tf.getBackend() === 'webgpu' ? {ours: true, portable: false} : {portable: false};
+  const flag = FLAGS[tf.getBackend()];
+  const hasOwn = flag !== undefined && (tf.getBackend() !== 'tensorflow' || (await hasOwnOps()));
+  const candidates = hasOwn ? {ours: true, portable: false} : {portable: false};
   const results: object[] = [];
   for (const shape of shapes) {
     const sizes = sizesOf(shape);
@@ -46,10 +59,10 @@ export const opsSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
     for (const {name, flops, bytes, make} of FAMILIES.flatMap((family) => family(sizes))) {
       tf.engine().startScope();
       const run = make();
-      const each = Object.entries(candidates).map(([candidate, shaders]) => [
+      const each = Object.entries(candidates).map(([candidate, own]) => [
         candidate,
         () => {
-          if (tf.getBackend() === 'webgpu') tf.env().set(SHADERS, shaders);
+          if (hasOwn) tf.env().set(flag, own);
           return repeated(run, REPEATS);
         },
       ]);
