@@ -32,8 +32,9 @@ const STARTS: Record<BackendName, (asked: boolean) => Promise<string>> = {
     return isSoftware ? `${description} (software)` : description;
   },
   tensorflow: async () => {
-    const {version, onGPU} = await setUpTensorFlow();
-    return `TensorFlow ${version} on ${onGPU ? 'a CUDA GPU' : processor()}`;
+    const {version, onGPU, stockOps} = await setUpTensorFlow();
+    const gpu = stockOps === undefined ? 'a CUDA GPU' : `a CUDA GPU (without our kernels: ${stockOps})`;
+    return `TensorFlow ${version} on ${onGPU ? gpu : processor()}`;
   },
   wasm: async () => {
     const threads = await setUpWasm();
