@@ -25,10 +25,19 @@ __device__ inline Head headOf(const float* numbers, const Attention& a, int head
   return {numbers + batch * a.t * stride + (Size)head * a.c, stride};
 }
 
+// Aligned, so that four neighbours are one load.
 template <int ACROSS>
-struct Slices {
+struct alignas(16) Slices {
   float left[SLICE][TILE + 4], right[SLICE][8 * ACROSS + 4];
 };
+
+__device__ inline void loadFour(float* to, const float* from) {
+  const float4 four = *reinterpret_cast<const float4*>(from);
+  to[0] = four.x;
+  to[1] = four.y;
+  to[2] = four.z;
+  to[3] = four.w;
+}
 
 __device__ inline int rowOf(int ty, int i) { return 4 * ty + (i < 4 ? i : 28 + i); }
 template <int ACROSS>
@@ -63,10 +72,10 @@ __device__ inline void multiply(float (&sums)[8][COLUMNS], const Slices<ACROSS>&
 #pragma unroll 2
   for (int k = 0; k < SLICE; k++) {
     float left[8], right[COLUMNS];
+    loadFour(left, &slices.left[k][4 * ty]);
+    loadFour(left + 4, &slices.left[k][4 * ty + 32]);
 #pragma unroll
-    for (int i = 0; i < 8; i++) left[i] = slices.left[k][rowOf(ty, i)];
-#pragma unroll
-    for (int j = 0; j < COLUMNS; j++) right[j] = slices.right[k][columnOf<ACROSS>(tx, j)];
+    for (int j = 0; j < COLUMNS; j += 4) loadFour(right + j, &slices.right[k][columnOf<ACROSS>(tx, j)]);
 #pragma unroll
     for (int i = 0; i < 8; i++) {
 #pragma unroll

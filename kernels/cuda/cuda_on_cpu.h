@@ -17,6 +17,10 @@ struct Dim {
 };
 extern thread_local Dim threadIdx, blockIdx, blockDim, gridDim;
 
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
 void __syncthreads();
 float __shfl_xor_sync(unsigned mask, float value, int lanes);
 
