@@ -156,7 +156,7 @@ describe('readOptions', () => {
     ['--alpha 0', /^--alpha: .* is 0$/],
     ['--frozen-rank -1', /^--frozen-rank: .* is -1$/],
     ['--refresh 0', /^--refresh: .* is 0$/],
-    ['--exact-steps 0.5', /^--exact-steps: .* is 0\.5$/],
+    ['--exact-steps 1.5', /^--exact-steps: .* is 1\.5$/],
     ['--axis diagonal', /^--axis: .*'columns', 'rows', but is 'diagonal'$/],
     ['--target (', /^--target must be a regular expression, but is '\('$/],
     ['--steps 0', /^--steps must be an integer ≥ 1, but is 0$/],
