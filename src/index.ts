@@ -27,12 +27,6 @@ export {
   setActiveAdapter,
 } from './model/adapters.ts';
 export type {ApplyModel} from './model/apply_model.ts';
-export {
-  type BenchmarkOptions,
-  type BenchmarkReport,
-  benchmarkCELoRA,
-  type LayerBenchmark,
-} from './model/benchmark.ts';
 export {type CalibrationReport, calibrateCELoRA} from './model/budget.ts';
 export {type ApplyOptions, applyCELoRA, type CELoRAReport, type ConvertedLayer} from './model/convert.ts';
 export {type Cost, type CostReport, estimateCost, type LayerCost} from './model/cost.ts';
@@ -47,6 +41,12 @@ export {
 } from './model/hook.ts';
 export {mergeCELoRA, removeCELoRA, setAdapterEnabled} from './model/merge.ts';
 export {paperConfig} from './model/paper.ts';
+export {
+  type BenchmarkOptions,
+  type BenchmarkReport,
+  benchmarkCELoRA,
+  type LayerBenchmark,
+} from './model/speed.ts';
 export type {Target} from './model/target.ts';
 export {
   activationGrad,

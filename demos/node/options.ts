@@ -54,7 +54,7 @@ const FLAGS = {
   keep: {type: 'string', about: 'fraction of columns kept in the activation gradient (0.5)'},
   'frozen-rank': {type: 'string', about: 'rank of the frozen factors whose product stays exact (16)'},
   refresh: {type: 'string', about: 'steps between selections of the columns (20)'},
-  'exact-steps': {type: 'string', about: 'exact steps at the start (0)'},
+  'exact-steps': {type: 'string', about: 'exact steps at the start; below 1, a fraction of all steps (0)'},
   axis: {type: 'string', about: 'columns (top-k) or rows (sampled tokens)'},
   target: {type: 'string', about: 'regular expression on layer names: which get an adapter'},
   steps: {type: 'string', about: 'training steps'},
