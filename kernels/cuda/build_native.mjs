@@ -1,19 +1,15 @@
 // Builds the addon with our TensorFlow ops, native/celora_ops.node: node kernels/cuda/build_native.mjs
-// It needs a C++ compiler (CXX, else g++) and Node's headers; neither TensorFlow nor CUDA, which it finds at run time.
+// It needs a C++ compiler (CXX, else g++) and the headers of Node's C interface (npm's package of them, else NODE_HEADERS);
+// neither TensorFlow nor CUDA, which it finds at run time.
 import {spawnSync} from 'node:child_process';
-import {existsSync, mkdirSync, readdirSync} from 'node:fs';
-import {dirname, join, resolve} from 'node:path';
+import {mkdirSync, readdirSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {dirname, resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const target = resolve(folder, '../../native/celora_ops.node');
-const headers = process.env.NODE_HEADERS ?? resolve(dirname(process.execPath), '../include/node');
-if (!existsSync(join(headers, 'node_api.h'))) {
-  console.error(
-    `there is no ${join(headers, 'node_api.h')}: NODE_HEADERS names the folder of Node's headers`,
-  );
-  process.exit(1);
-}
+const headers = process.env.NODE_HEADERS ?? createRequire(import.meta.url)('node-api-headers').include_dir;
 mkdirSync(dirname(target), {recursive: true});
 const sources = readdirSync(folder).filter((name) => name.endsWith('.cc'));
 const [compiler, ...flags] = (process.env.CXX ?? 'g++').split(/\s+/);
