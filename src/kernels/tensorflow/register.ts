@@ -68,7 +68,7 @@ const KERNELS: Record<string, Implementation> = {
 };
 
 /**
- * Whether backend 'tensorflow' uses our own ops; by default on a GPU. On the CPU they run the same device code thread by
+ * Whether backend 'tensorflow' uses our own ops; not by default, until they have run on a GPU. On the CPU they run the same device code thread by
  * thread, for tests: TensorFlow's stock ops are faster there.
  */
 const OPS_FLAG = 'CELORA_TENSORFLOW_OPS';
@@ -86,7 +86,7 @@ const hasEmpty = (inputs: tf.NamedTensorInfoMap) =>
  */
 export function registerTensorFlowKernels(prefix: string): void {
   useOps(prefix);
-  tf.env().registerFlag(OPS_FLAG, () => (tf.findBackend('tensorflow') as TensorFlowBackend).isUsingGpuDevice);
+  tf.env().registerFlag(OPS_FLAG, () => false);
   tf.env().registerFlag(TF32_FLAG, () => true);
   for (const [kernelName, implementation] of Object.entries(KERNELS)) {
     if (tf.getKernel(kernelName, 'tensorflow') != null) tf.unregisterKernel(kernelName, 'tensorflow');
