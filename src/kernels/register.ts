@@ -14,7 +14,7 @@ export function runKernel<T extends tf.Tensor | tf.Tensor[]>(
   const backend = tf.getBackend();
   if (tf.getKernel(name, backend) == null) {
     if (backend === 'webgpu') registerWebGPUKernels();
-    registerPortableKernels(backend);
+    else registerPortableKernels(backend);
   }
   // absent optional inputs are left out: tfjs's tape trips over undefined ones
   const present = Array.isArray(inputs)

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
-import {portableKernel, registerPortableKernels} from '../portable/register.ts';
+import {registerPortableKernels} from '../portable/register.ts';
+import {type OwnKernel, registerOwnKernels} from '../register_own.ts';
 import * as training from '../training_kernel_names.ts';
 import * as transformer from '../transformer_kernel_names.ts';
 import {adamWStep} from './adamw_step.ts';
@@ -30,13 +31,7 @@ import {
 import {useOps} from './run_op.ts';
 import {sampleRows} from './sample_rows.ts';
 
-type Implementation = (
-  backend: TensorFlowBackend,
-  inputs: never,
-  attrs: never,
-) => tf.TensorInfo | tf.TensorInfo[];
-
-const KERNELS: Record<string, Implementation> = {
+const KERNELS: Record<string, OwnKernel<TensorFlowBackend>> = {
   [names.LoRAMatMul]: loraMatMul,
   [names.LowRankMatMul]: lowRankMatMul,
   [names.ActivationGrad]: activationGrad,
@@ -68,16 +63,13 @@ const KERNELS: Record<string, Implementation> = {
 };
 
 /**
- * Whether backend 'tensorflow' uses our own ops; not by default, until they have run on a GPU. On the CPU they run the same device code thread by
- * thread, for tests: TensorFlow's stock ops are faster there.
+ * Whether backend 'tensorflow' uses our own ops; not by default, until they have run on a GPU. On the CPU they run the same
+ * device code thread by thread, for tests: TensorFlow's stock ops are faster there.
  */
 const OPS_FLAG = 'CELORA_TENSORFLOW_OPS';
 
 /** Whether our kernels on backend 'tensorflow' are our own ops at the moment. */
 export const usesOwnOps = (): boolean => tf.env().getBool(OPS_FLAG);
-
-const hasEmpty = (inputs: tf.NamedTensorInfoMap) =>
-  Object.values(inputs).some((input) => input!.shape.includes(0));
 
 /**
  * Registers our kernels of TensorFlow ops in place of any that are there, and portable ones for the others; tfjs's backend
@@ -88,17 +80,6 @@ export function registerTensorFlowKernels(prefix: string): void {
   useOps(prefix);
   tf.env().registerFlag(OPS_FLAG, () => false);
   tf.env().registerFlag(TF32_FLAG, () => true);
-  for (const [kernelName, implementation] of Object.entries(KERNELS)) {
-    if (tf.getKernel(kernelName, 'tensorflow') != null) tf.unregisterKernel(kernelName, 'tensorflow');
-    const portable = portableKernel(kernelName);
-    tf.registerKernel({
-      kernelName,
-      backendName: 'tensorflow',
-      kernelFunc: (args) =>
-        usesOwnOps() && !hasEmpty(args.inputs)
-          ? implementation(args.backend as TensorFlowBackend, args.inputs as never, args.attrs as never)
-          : portable(args),
-    });
-  }
+  registerOwnKernels('tensorflow', KERNELS, usesOwnOps);
   registerPortableKernels('tensorflow');
 }

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as names from '../kernel_names.ts';
-import {portableKernel} from '../portable/register.ts';
+import {registerPortableKernels} from '../portable/register.ts';
+import {type OwnKernel, registerOwnKernels} from '../register_own.ts';
 import * as training from '../training_kernel_names.ts';
 import * as transformer from '../transformer_kernel_names.ts';
 import {adamWStep} from './adamw_step.ts';
@@ -32,13 +33,7 @@ import {deviceRandomUniform, dropoutMask} from './random_uniform.ts';
 import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
 
-type Implementation = (
-  backend: WebGPUBackend,
-  inputs: never,
-  attrs: never,
-) => tf.TensorInfo | tf.TensorInfo[];
-
-const KERNELS: Record<string, Implementation> = {
+const KERNELS: Record<string, OwnKernel<WebGPUBackend>> = {
   [names.LoRAMatMul]: loraMatMul,
   [names.LowRankMatMul]: lowRankMatMul,
   [names.ActivationGrad]: activationGrad,
@@ -84,23 +79,10 @@ const isSoftware = ({adapterInfo}: WebGPUBackend) => /swiftshader|llvmpipe/i.tes
 /** Whether our kernels on backend 'webgpu' are shaders at the moment. */
 export const usesShaders = (): boolean => tf.env().getBool(FLAG);
 
-/** No shader can be given a buffer without a number. */
-const hasEmpty = (inputs: tf.NamedTensorInfoMap) =>
-  Object.values(inputs).some((input) => input!.shape.includes(0));
-
-/** Registers our WebGPU kernels, once. */
+/** Registers our WebGPU kernels, and portable ones for the others, once. */
 export function registerWebGPUKernels(): void {
   if (tf.getKernel(names.LoRAMatMul, 'webgpu') != null) return;
   tf.env().registerFlag(FLAG, () => !isSoftware(tf.findBackend('webgpu') as WebGPUBackend));
-  for (const [kernelName, implementation] of Object.entries(KERNELS)) {
-    const portable = portableKernel(kernelName);
-    tf.registerKernel({
-      kernelName,
-      backendName: 'webgpu',
-      kernelFunc: (args) =>
-        usesShaders() && !hasEmpty(args.inputs)
-          ? implementation(args.backend as WebGPUBackend, args.inputs as never, args.attrs as never)
-          : portable(args),
-    });
-  }
+  registerOwnKernels('webgpu', KERNELS, usesShaders);
+  registerPortableKernels('webgpu');
 }
