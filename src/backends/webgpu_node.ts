@@ -1,52 +1,19 @@
 import {existsSync} from 'node:fs';
-import * as tf from '@tensorflow/tfjs-core';
+import {show} from '../config.ts';
 import {activate, importOptional} from './start.ts';
+import {
+  isStarted,
+  NO_ADAPTER,
+  openDevice,
+  refuseSoftware,
+  resolveOptions,
+  type WebGPUAdapter,
+  type WebGPUOptions,
+} from './webgpu_adapter.ts';
 
-/** The graphics adapter that WebGPU runs on. */
-export interface WebGPUAdapter {
-  /** As WebGPU names it, 'nvidia' for one. */
-  vendor: string;
-  /** Family of the GPU, 'hopper' for one; may be empty. */
-  architecture: string;
-  /** The device and its driver, 'nvidia-h200, NVIDIA: 580.159.04' for one. */
-  description: string;
-  /** It computes on the CPU (SwiftShader, llvmpipe), far slower than backend wasm. */
-  isSoftware: boolean;
-}
-
-export interface WebGPUOptions {
-  /** Also take a software adapter if there is no real one. Default false. */
-  allowSoftware?: boolean;
-}
-
-/** What tfjs itself asks of its device in a browser, beyond what every adapter must give. */
-const FEATURES = ['timestamp-query'] as const;
-const LIMITS = [
-  'maxComputeWorkgroupStorageSize',
-  'maxComputeWorkgroupsPerDimension',
-  'maxStorageBufferBindingSize',
-  'maxBufferSize',
-  'maxComputeWorkgroupSizeX',
-  'maxComputeInvocationsPerWorkgroup',
-] as const;
-
-const NO_ADAPTER = 'WebGPU finds no adapter: no GPU, or no driver for it';
+const OWNER = 'setUpWebGPU';
 
 let inUse: WebGPUAdapter | undefined;
-
-function describe(info: GPUAdapterInfo): WebGPUAdapter {
-  const {vendor, architecture, device, description} = info;
-  // the names serve versions of the package in which the info has no isFallbackAdapter
-  const isSoftware =
-    info.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe/i.test(`${device} ${description}`);
-  return {vendor, architecture, description: [device, description].filter(Boolean).join(', '), isSoftware};
-}
-
-function refuseSoftware(adapter: WebGPUAdapter, allowSoftware: boolean): void {
-  if (adapter.isSoftware && !allowSoftware) {
-    throw new Error(`WebGPU finds only a software adapter: ${adapter.description}`);
-  }
-}
 
 /** What a GPU shows as on Linux: of a desktop's driver, NVIDIA's own, Windows' subsystem, two families of phones. */
 const GPU_NODES = ['/dev/dri', '/dev/nvidiactl', '/dev/dxg', '/dev/kgsl-3d0', '/dev/mali0'];
@@ -59,43 +26,39 @@ const cannotHaveGPU = (): boolean =>
   !GPU_NODES.some((path) => existsSync(path)) &&
   !DRIVER_VARIABLES.some((name) => process.env[name]);
 
-async function register(allowSoftware: boolean): Promise<WebGPUAdapter> {
-  const [dawn, {WebGPUBackend}] = await importOptional(
+async function start(options: Required<WebGPUOptions>): Promise<WebGPUAdapter> {
+  const [dawn, {startOn}] = await importOptional(
     'WebGPU in Node',
     ['webgpu', '@tensorflow/tfjs-backend-webgpu'],
-    () => Promise.all([import('webgpu'), import('@tensorflow/tfjs-backend-webgpu')]),
+    () => Promise.all([import('webgpu'), import('./webgpu.ts')]),
   );
-  if (!allowSoftware && cannotHaveGPU()) throw new Error(NO_ADAPTER);
+  if (!options.allowSoftware && cannotHaveGPU()) throw new Error(NO_ADAPTER);
   const gpu = dawn.create([]);
-  const adapter = await gpu.requestAdapter({powerPreference: 'high-performance'});
-  if (adapter === null) throw new Error(NO_ADAPTER);
-  const found = describe(adapter.info);
-  refuseSoftware(found, allowSoftware);
-  const device = await adapter.requestDevice({
-    requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),
-  });
+  const open = await openDevice(OWNER, gpu, options);
   Object.assign(globalThis, dawn.globals);
   globalThis.navigator ??= {} as Navigator; // Node 20 has none
   Object.defineProperty(globalThis.navigator, 'gpu', {value: gpu, configurable: true});
-  // tfjs's package registers its backend only if navigator.gpu was there when it was imported, and on whatever
-  // adapter it then gets
-  if (tf.findBackendFactory('webgpu') != null) tf.removeBackend('webgpu');
-  tf.registerBackend('webgpu', () => new WebGPUBackend(device, adapter.info), 3);
-  return found;
+  await startOn(open);
+  return open.adapter;
 }
 
 /**
  * Makes tfjs's backend 'webgpu' work in Node and makes it the current one. WebGPU is Dawn's (npm package `webgpu`);
  * its classes and `navigator.gpu` become globals. Whether '@tensorflow/tfjs-backend-webgpu' was imported before does
- * not matter. A second call finds the backend of the first.
+ * not matter. A second call finds the backend of the first, until that is removed (`tf.removeBackend`).
  *
  * @returns The adapter that the backend runs on.
- * @throws Error if one of the two packages is missing, or there is no adapter that may be used.
+ * @throws Error if one of the two packages is missing, if there is no adapter that may be used or it lacks one of
+ *   `features`, or if the backend has started in another way.
  */
-export async function setUpWebGPU({allowSoftware = false}: WebGPUOptions = {}): Promise<WebGPUAdapter> {
-  inUse ??= await register(allowSoftware);
-  refuseSoftware(inUse, allowSoftware);
+export async function setUpWebGPU(options: WebGPUOptions = {}): Promise<WebGPUAdapter> {
+  const resolved = resolveOptions(OWNER, options);
+  if (inUse === undefined || !isStarted('webgpu')) inUse = await start(resolved);
+  refuseSoftware(inUse, resolved.allowSoftware);
+  const absent = resolved.features.find((feature) => !inUse!.features.includes(feature));
+  if (absent !== undefined) {
+    throw new Error(`${OWNER}: features has ${show(absent)}, but the backend has started without it`);
+  }
   await activate('webgpu');
   return inUse;
 }

@@ -2,13 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {chooseBackend, setUpWebGPU} from '../../src/node.ts';
 import {describeBackends} from '../backends.ts';
-
-/** The message with which `promise` fails; '' if it does not. */
-const failure = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => '',
-    (error: Error) => error.message,
-  );
+import {failure} from '../support/failure.ts';
 
 describe('chooseBackend', () => {
   it('starts the one that is asked for', async () => {

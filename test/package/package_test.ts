@@ -79,6 +79,12 @@ export const vendor: string = (await setUpWebGPU({allowSoftware: true})).vendor;
 await setUpWebGPU({allowSoftware: 'yes'});
 `;
 
+const TYPED_WEBGPU = `
+import {useCELoRAWebGPU} from 'tfjs-celora/webgpu';
+
+export const features: string[] = (await useCELoRAWebGPU({features: ['subgroups']})).features;
+`;
+
 const COMPILER = {target: 'es2022', strict: true, exactOptionalPropertyTypes: true, noEmit: true, types: []};
 
 describe('the packed package', () => {
@@ -114,7 +120,7 @@ describe('the packed package', () => {
   after(() => rmSync(project, {recursive: true, force: true}));
 
   it('holds the built code, its types and sources, our TensorFlow ops, and nothing else', () => {
-    const required = ['index', 'node'].flatMap((name) => [
+    const required = ['index', 'node', 'webgpu'].flatMap((name) => [
       `dist/${name}.js`,
       `dist/${name}.d.ts`,
       `src/${name}.ts`,
@@ -182,7 +188,11 @@ describe('the packed package', () => {
     it(`has types for strict TypeScript, moduleResolution ${moduleResolution}`, async () => {
       write('consumer.ts', TYPED);
       write('consumer_node.ts', TYPED_NODE);
-      const files = ['consumer.ts', ...(module === 'nodenext' ? ['consumer_node.ts'] : [])];
+      write('consumer_webgpu.ts', TYPED_WEBGPU);
+      const files = [
+        'consumer.ts',
+        ...(module === 'nodenext' ? ['consumer_node.ts', 'consumer_webgpu.ts'] : []),
+      ];
       const options = {...COMPILER, module, moduleResolution};
       // tfjs-core's own types want those of WebGPU in an old version
       write('tsconfig.json', JSON.stringify({compilerOptions: {...options, skipLibCheck: true}, files}));
@@ -198,6 +208,14 @@ describe('the packed package', () => {
     const {metafile} = await bundle({entryPoints, packages: 'external', platform: 'neutral', format: 'esm'});
     const external = Object.values(metafile.outputs).flatMap(({imports}) => imports.map(({path}) => path));
     expect([...new Set(external)]).to.have.members(['@tensorflow/tfjs-core', '@tensorflow/tfjs-layers']);
+  });
+
+  it('starts WebGPU for a browser without anything of Node', async () => {
+    const entryPoints = [join(project, 'node_modules/tfjs-celora/dist/webgpu.js')];
+    const {metafile} = await bundle({entryPoints, packages: 'external', platform: 'neutral', format: 'esm'});
+    const external = Object.values(metafile.outputs).flatMap(({imports}) => imports.map(({path}) => path));
+    const allowed = ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-webgpu'];
+    expect([...new Set(external)]).to.have.members(allowed);
   });
 
   it('can be bundled for a browser, and then runs without Node', async () => {

@@ -1,0 +1,57 @@
+import {fileURLToPath} from 'node:url';
+import {expect} from 'chai';
+import {setUpWebGPU} from '../../src/node.ts';
+import {useCELoRAWebGPU} from '../../src/webgpu.ts';
+import {describeBackends} from '../backends.ts';
+import {runNode} from '../support/command.ts';
+import {failure} from '../support/failure.ts';
+
+const CHILD = fileURLToPath(new URL('webgpu_child.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+describeBackends('useCELoRAWebGPU', (backend) => {
+  if (backend !== 'webgpu') return;
+
+  it('starts the backend on a device with the features asked for and the adapter’s limits', async function () {
+    const seen = JSON.parse((await runNode(CHILD, ROOT)).trim().split('\n').at(-1)!);
+    if (seen.absence) {
+      this.test!.title += `: ${seen.absence}`;
+      this.skip();
+    }
+    expect(seen.withoutWebGPU).to.equal(
+      'useCELoRAWebGPU: there is no WebGPU here (navigator.gpu); in Node, setUpWebGPU makes it',
+    );
+    expect(seen.withoutFeature).to.match(
+      /^useCELoRAWebGPU: features has 'no-such-feature', which .+ lacks; it has .*timestamp-query/,
+    );
+    expect(seen.current).to.equal('webgpu');
+    expect(seen.found.features).to.include('timestamp-query');
+    expect(seen.found.features.includes('subgroups')).to.equal(seen.offered.includes('subgroups'));
+    expect(seen.features).to.include.members(seen.found.features);
+    for (const [ofDevice, ofAdapter] of seen.limits) expect(ofDevice).to.equal(ofAdapter);
+    expect(seen.product).to.deep.equal([3, 3, 3]);
+    expect(seen.again).to.equal(
+      "useCELoRAWebGPU: backend 'webgpu' has started already; call this before anything uses it",
+    );
+  });
+
+  it('names a wrong option and its value', async () => {
+    const messages: [object, string][] = [
+      [{allowSoftware: 1}, 'allowSoftware must be a boolean, but is 1'],
+      [{features: 'subgroups'}, "features must be an array of names, but is 'subgroups'"],
+      [{powerPreference: 'most'}, "powerPreference must be 'high-performance' or 'low-power', but is 'most'"],
+      [{feature: []}, 'unknown option feature; there are allowSoftware, features, powerPreference'],
+    ];
+    for (const [options, message] of messages) {
+      expect(await failure(useCELoRAWebGPU(options))).to.equal(`useCELoRAWebGPU: ${message}`);
+      expect(await failure(setUpWebGPU(options))).to.equal(`setUpWebGPU: ${message}`);
+    }
+  });
+
+  it('is told from a backend that has started without a feature', async () => {
+    const features = ['no-such-feature'] as unknown as GPUFeatureName[];
+    expect(await failure(setUpWebGPU({allowSoftware: true, features}))).to.equal(
+      "setUpWebGPU: features has 'no-such-feature', but the backend has started without it",
+    );
+  });
+});
