@@ -5,12 +5,12 @@ import {ModelError} from '../llama/files.ts';
 import {generate} from '../llama/generate.ts';
 import {type LoadedLlama, loadLlama} from '../llama/load.ts';
 import {nextTokenLoss} from '../llama/loss.ts';
-import {llamaBatches} from './llama_batches.ts';
+import {textDataBatches} from '../llama/text_batches.ts';
 import {modelFolder} from './model_folder.ts';
 import type {Options} from './options.ts';
 import {progressBar} from './progress.ts';
 import type {Task} from './task.ts';
-import {readTextData} from './text_data.ts';
+import {ofData, readTextData} from './text_data.ts';
 import {UserError} from './user_error.ts';
 
 const SAMPLE_TOKENS = 40;
@@ -45,7 +45,11 @@ export async function llamaTask(options: Options, say: (line: string) => void): 
     throw new UserError(`--seq must be at most ${config.maxPositions} for this model, but is ${seq}`);
   }
   const texts = read(tokenizer);
-  const {data, heldOut, about} = llamaBatches(texts, tokenizer, {seq, batch, seed, completionOnly});
+  if (completionOnly && texts.kind === 'parts') {
+    throw new UserError('--completion-only is for a .jsonl: a .txt has no prompts');
+  }
+  const settings = {seq, batch, seed, completionOnly};
+  const {data, heldOut, about} = ofData(() => textDataBatches(texts, tokenizer, settings));
   const {prompt, kind} = texts;
   say(`${basename(options.model!)}: ${config.numLayers} layers, hidden ${config.hiddenSize}; ${about}`);
   return {

@@ -147,13 +147,13 @@ describe('llamaTask', () => {
       'too little held-out data',
       'llama',
       ['--seq', '64', '--data', 'short.txt'],
-      /^--data: its held-out tenth has 60 tokens, but --seq 64 needs 65$/,
+      /^--data: the held-out tenth has 60 tokens, but a sequence of 64 needs 65$/,
     ],
     [
       'too little training data',
       'llama',
       ['--seq', '8', '--data', 'few.txt'],
-      /^--data: its training part has 8 tokens, but --seq 8 needs 9$/,
+      /^--data: the training part has 8 tokens, but a sequence of 8 needs 9$/,
     ],
     [
       'to tell prompts in a text',
@@ -165,7 +165,7 @@ describe('llamaTask', () => {
       'a batch larger than the data',
       'llama',
       ['--batch', '1000000000'],
-      /^--batch must be at most 112 for 900 training tokens, but is 1000000000$/,
+      /^--data: 900 training tokens allow a batch of at most 112, not 1000000000$/,
     ],
   ];
   for (const [what, model, options, message] of refused) {

@@ -1,6 +1,7 @@
 import {mkdir, writeFile} from 'node:fs/promises';
 import {expect} from 'chai';
-import {readTextData, type TextData} from '../../../demos/node/text_data.ts';
+import type {TextData} from '../../../demos/llama/text_data.ts';
+import {readTextData} from '../../../demos/node/text_data.ts';
 import {UserError} from '../../../demos/node/user_error.ts';
 import type {Example, RenderChat} from '../../../src/index.ts';
 import {temporaryFolder} from './demo.ts';

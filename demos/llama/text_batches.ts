@@ -2,26 +2,29 @@ import {
   type BatchSource,
   type Example,
   exampleBatches,
+  FileError,
   type TokenBatch,
   type TokenizedText,
   textBatches,
   tokenize,
 } from '../../src/index.ts';
-import type {LlamaTokenizer} from '../llama/tokenizer.ts';
 import type {TextData} from './text_data.ts';
-import {UserError} from './user_error.ts';
+import type {LlamaTokenizer} from './tokenizer.ts';
 
 /** Held-out tokens looked at: enough to tell losses apart by about 0.01, in bearable time on a CPU. */
 const HELD_OUT_TOKENS = 8192;
 
 export interface BatchSettings {
+  /** Tokens in a row. */
   seq: number;
+  /** Rows in a batch. */
   batch: number;
   seed: number;
+  /** Prompts are read, and not learned. */
   completionOnly: boolean;
 }
 
-export interface LlamaBatches {
+export interface TextBatches {
   data: BatchSource<TokenBatch>;
   heldOut: BatchSource<TokenBatch>;
   /** What there is to train on and to evaluate on, in words. */
@@ -35,7 +38,7 @@ function evenly<B extends object>(source: BatchSource<B>, most: number): BatchSo
 }
 
 /** Windows anywhere in texts that follow one another; prompts are learned too. */
-function windows(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSettings): LlamaBatches {
+function windows(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSettings): TextBatches {
   const {seq, batch, seed} = settings;
   const stream = (examples: Example[]) =>
     Int32Array.from(
@@ -46,12 +49,11 @@ function windows(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSett
   const [train, heldOut] = [stream(texts.train), stream(texts.heldOut)];
   for (const [name, {length}] of Object.entries({'training part': train, 'held-out tenth': heldOut})) {
     if (length > seq) continue;
-    throw new UserError(`--data: its ${name} has ${length} tokens, but --seq ${seq} needs ${seq + 1}`);
+    throw new FileError(`the ${name} has ${length} tokens, but a sequence of ${seq} needs ${seq + 1}`);
   }
   if (batch * seq > train.length) {
-    throw new UserError(
-      `--batch must be at most ${Math.floor(train.length / seq)} for ${train.length} training tokens, but is ${batch}`,
-    );
+    const most = Math.floor(train.length / seq);
+    throw new FileError(`${train.length} training tokens allow a batch of at most ${most}, not ${batch}`);
   }
   const all = textBatches(heldOut, {length: seq, batchSize: batch});
   const some = evenly(all, Math.round(HELD_OUT_TOKENS / (batch * seq)));
@@ -64,16 +66,16 @@ function windows(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSett
 }
 
 /** Whole texts, packed into rows; what follows the prompts is learned. */
-function completions(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSettings): LlamaBatches {
+function completions(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSettings): TextBatches {
   const {seq, batch, seed} = settings;
-  if (texts.kind === 'parts') throw new UserError('--completion-only is for a .jsonl: a .txt has no prompts');
+  if (texts.kind === 'parts') throw new FileError('a .txt has no prompts that could be left out');
   const [bosId, eosId] = texts.kind === 'texts' ? [tokenizer.bosId, tokenizer.eosIds[0]] : [];
   const encode = (text: string) => tokenizer.encode(text);
   const all = (examples: Example[]): TokenizedText[] =>
     examples.map((example) => tokenize(example, {encode, bosId, eosId}));
   const data = exampleBatches(all(texts.train), {length: seq, batchSize: batch, seed});
   const heldOut = exampleBatches(all(texts.heldOut), {length: seq, batchSize: batch});
-  const cut = data.truncated === 0 ? '' : `, ${data.truncated} cut to --seq ${seq}`;
+  const cut = data.truncated === 0 ? '' : `, ${data.truncated} cut to ${seq} tokens`;
   const filled = Math.round(100 * data.filled);
   return {
     data,
@@ -84,11 +86,11 @@ function completions(texts: TextData, tokenizer: LlamaTokenizer, settings: Batch
   };
 }
 
-/** @throws UserError for too little data. */
-export function llamaBatches(
+/** Batches for a causal language model. @throws FileError for too little data. */
+export function textDataBatches(
   texts: TextData,
   tokenizer: LlamaTokenizer,
   settings: BatchSettings,
-): LlamaBatches {
+): TextBatches {
   return (settings.completionOnly ? completions : windows)(texts, tokenizer, settings);
 }
