@@ -6,6 +6,11 @@ export type Score = (typeof SCORES)[number];
 /** Which contraction of the activation gradient is thinned out. */
 export type Axis = 'columns' | 'rows';
 
+export const BASES = ['float32', 'float16', 'bfloat16'] as const;
+
+/** How a frozen kernel is held: at full precision, or at half. */
+export type Base = (typeof BASES)[number];
+
 /**
  * Every option of CE-LoRA. All values are flat scalars, so that a layer's config survives tfjs's JSON round trip,
  * which renames the keys of nested dictionaries.
@@ -46,6 +51,13 @@ export interface CELoRAConfig {
   axis: Axis;
   /** Activation gradients of fewer multiply-adds (rows · in · out) than this stay exact. Default 0. */
   minSize: number;
+  /**
+   * How the frozen kernel is held: 'float32', or at half precision in half the memory. 'float16' has 11 significant bits and
+   * numbers up to 65504; 'bfloat16' has 8 and the range of float32, and on backend 'tensorflow' this package's own ops
+   * multiply in it, with float32 sums. Elsewhere kernels are decoded as they are read. Not with `trainBase`, a
+   * regularizer or constraint of the kernel, or on backend 'webgl', which has no 32-bit integers. Default 'float32'.
+   */
+  base: Base;
   /** Seed of the adapter's initial A, of the factorisation's start, and of row sampling; an int ≥ 0. Default 0. */
   seed: number;
 }
@@ -62,6 +74,7 @@ export const DEFAULT_CONFIG: Readonly<CELoRAConfig> = Object.freeze({
   score: 'product',
   axis: 'columns',
   minSize: 0,
+  base: 'float32',
   seed: 0,
 });
 
@@ -93,6 +106,7 @@ const RULES: Record<keyof CELoRAConfig, Rule> = {
   score: oneOf(...SCORES),
   axis: oneOf('columns', 'rows'),
   minSize: number('a finite number ≥ 0', (v) => Number.isFinite(v) && v >= 0),
+  base: oneOf(...BASES),
   seed: atLeast(0),
 };
 

@@ -1,14 +1,21 @@
 export {type AdapterFilesOptions, adapterFiles} from './adapters/adapter_files.ts';
 export {type LoadAdapterOptions, loadAdapter} from './adapters/load_adapter.ts';
 export type {AdapterFiles} from './adapters/modules.ts';
-export {type Axis, type CELoRAConfig, DEFAULT_CONFIG, resolveConfig, type Score} from './config.ts';
+export {
+  type Axis,
+  type Base,
+  type CELoRAConfig,
+  DEFAULT_CONFIG,
+  resolveConfig,
+  type Score,
+} from './config.ts';
 export {FileError} from './files/json.ts';
 export {ActivationGradient, type ActivationGradientStats} from './gradients/activation_gradient.ts';
 export {checkpoint} from './gradients/checkpoint.ts';
 export {installEarlyFreeing} from './gradients/early_freeing.ts';
 export {installGradientFixes} from './gradients/fixes/install.ts';
 export type {Installation} from './gradients/shared_install.ts';
-export type {FusedActivation} from './kernels/kernel_names.ts';
+export type {FusedActivation, HalfFormat} from './kernels/kernel_names.ts';
 export type {GateActivation, RotaryPairing} from './kernels/transformer_kernel_names.ts';
 export {installEncodingCache} from './kernels/webgpu/encoding_cache.ts';
 export {installFastMatMul} from './kernels/webgpu/fast_mat_mul.ts';
@@ -65,6 +72,7 @@ export {deviceDropout} from './ops/dropout.ts';
 export {embeddingLookup} from './ops/embedding_lookup.ts';
 export {type FactorizeOptions, factorize} from './ops/factorize.ts';
 export {type GatedUnitOptions, gatedUnit} from './ops/gated_unit.ts';
+export {type HalfMatrix, packHalf, unpackHalf, type Weights} from './ops/half.ts';
 export type {LabelOptions, Reduction} from './ops/labels.ts';
 export {type LayerNormOptions, layerNorm} from './ops/layer_norm.ts';
 export {type LinearCrossEntropyArgs, linearCrossEntropy} from './ops/linear_cross_entropy.ts';

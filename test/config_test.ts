@@ -22,6 +22,7 @@ const VALUES: Record<keyof CELoRAConfig, {bad: unknown[]; good: unknown[]}> = {
   score: {bad: ['Product', '', 1, null], good: ['product', 'weight', 'gradient']},
   axis: {bad: ['row', '', 0, null], good: ['columns', 'rows']},
   minSize: {bad: [-1, Number.NaN, Number.POSITIVE_INFINITY, '0', null], good: [0, 0.5, 1e12]},
+  base: {bad: ['float64', 'half', '', 16, null], good: ['float32', 'float16', 'bfloat16']},
   seed: {bad: [-1, 0.5, Number.NaN, 2 ** 53, '0', null], good: [0, 2 ** 31]},
 };
 
@@ -45,6 +46,7 @@ describe('config', () => {
       score: 'product',
       axis: 'columns',
       minSize: 0,
+      base: 'float32',
       seed: 0,
     });
     expect(CONFIG_KEYS).to.have.members(Object.keys(VALUES));

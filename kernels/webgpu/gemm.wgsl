@@ -1,7 +1,7 @@
 // C = activation(scale · Σ over segments s of A_s · B_s + bias), float32, of any size, batched over the workgroup's z.
 //
 // A_s is [m, depth_s], the rows of A_0 strideA numbers apart, or [depth, m] with A_KM; B_s is
-// [n, depth_s], or [depth_s, n] with B_KN. ROWS: row i of A_0 is row rows[i] of its buffer times weights[i], and row i of
+// [n, depth_s], or [depth_s, n] with B_KN, the rows of B_0 strideB numbers apart. ROWS: row i of A_0 is row rows[i] of its buffer times weights[i], and row i of
 // the product is added to row rows[i] of C.
 //
 // A workgroup of 256 threads makes a tile of 16 RUN × 16 RUN numbers of C, RUN × RUN of them a thread, from slices of 16
@@ -109,7 +109,7 @@ fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
   }
 //#end
   if (k >= u.depth0) { return vec4f(0); }
-  return load_b0(batch * u.batchB + k * u.n, j, u.n);
+  return load_b0(batch * u.batchB + k * u.strideB, j, u.n);
 }
 //#else
 // B: numbers k … k + 3 of row j.
@@ -121,7 +121,7 @@ fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
 //#if SEGMENTS_3
   if (segment == 2u) { return load_b2(row * u.depth2, k, u.depth2); }
 //#end
-  return load_b0(batch * u.batchB + row * u.depth0, k, u.depth0);
+  return load_b0(batch * u.batchB + row * u.strideB, k, u.depth0);
 }
 //#end
 

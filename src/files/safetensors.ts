@@ -1,4 +1,4 @@
-import {fromHalf, toHalf} from './half.ts';
+import {fromBfloat16, fromHalf, toHalf} from './half.ts';
 import {FileError, isObject, parseJsonObject, quote, showJson} from './json.ts';
 
 /** Where one tensor of a .safetensors file lies. */
@@ -159,8 +159,7 @@ export function decodeTensor(name: string, entry: TensorEntry, bytes: Uint8Array
   const size = (end - start) / width;
   if (width === 4) return new Float32Array(aligned.buffer, aligned.byteOffset, size);
   const source = new Uint16Array(aligned.buffer, aligned.byteOffset, size);
-  if (dtype === 'F16') return fromHalf(source);
-  return new Float32Array(Uint32Array.from(source, (bits) => bits << 16).buffer);
+  return dtype === 'F16' ? fromHalf(source) : fromBfloat16(source);
 }
 
 /**

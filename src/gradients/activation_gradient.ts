@@ -8,6 +8,7 @@ import {
   sampledActivationGrad,
 } from '../ops/activation_grad.ts';
 import {factorize} from '../ops/factorize.ts';
+import {floatsOf, isHalf, shapeOf, type Weights} from '../ops/half.ts';
 import {columnScores, sampleRows, selectColumns} from '../ops/select_columns.ts';
 import {type RandomStream, randomStream} from '../random.ts';
 import {type Plan, planActivationGrad} from './plan.ts';
@@ -24,7 +25,7 @@ interface Residual {
 interface Selection {
   indices: tf.Tensor1D;
   /** Made when it is needed; none for a trainable kernel, whose columns are gathered afresh: a copy would be stale. */
-  packed?: tf.Tensor;
+  packed?: Weights;
   /** The backward pass that made it. */
   madeAt: number;
 }
@@ -54,15 +55,19 @@ export interface ActivationGradientState {
 export interface ObservedPass {
   /** [N, out]. */
   dy: tf.Tensor2D;
-  kernel: tf.Tensor;
+  kernel: Weights;
   /** What identifies the values of a frozen kernel; undefined for a trainable one. */
   frozenData: object | undefined;
   adapter: AdapterTerm;
 }
 
-function disposeAll(tensors: object | undefined): void {
-  for (const tensor of Object.values(tensors ?? {})) if (tensor instanceof tf.Tensor) tensor.dispose();
-}
+/** The tensors in an object, those of matrices at half precision among them. */
+const tensorsIn = (held: object | undefined): tf.Tensor[] =>
+  Object.values(held ?? {})
+    .map((value) => (typeof value === 'object' && isHalf(value) ? value.words : value))
+    .filter((value) => value instanceof tf.Tensor);
+
+const disposeAll = (held: object | undefined): void => tf.dispose(tensorsIn(held));
 
 /**
  * The activation gradient of one product y = xW and the state that approximating it needs: factors A₀ and B₀, norms
@@ -118,7 +123,7 @@ export class ActivationGradient {
    */
   compute(
     dy: tf.Tensor2D,
-    kernel: tf.Tensor,
+    kernel: Weights,
     frozenData: object | undefined,
     adapter: AdapterTerm = {},
     continued = false,
@@ -127,7 +132,8 @@ export class ActivationGradient {
       this.observer({dy, kernel, frozenData, adapter});
       return activationGrad({dy, kernel, ...adapter}, this.transposed);
     }
-    const exactAdds = dy.shape[0] * kernel.size;
+    const [rows, columns] = shapeOf(kernel);
+    const exactAdds = dy.shape[0] * rows * columns;
     const plan = this.plan(dy, kernel, frozenData);
     this.counts.multiplyAdds += exactAdds;
     if (!continued) this.counts.backwardPasses++;
@@ -146,9 +152,10 @@ export class ActivationGradient {
   }
 
   /** How dx of a pass is computed. */
-  plan(dy: tf.Tensor2D, kernel: tf.Tensor, frozenData: object | undefined): Plan {
+  plan(dy: tf.Tensor2D, kernel: Weights, frozenData: object | undefined): Plan {
     const [rows, out] = dy.shape;
-    return planActivationGrad(this.config, rows, kernel.size / out, out, frozenData !== undefined);
+    const inputs = shapeOf(kernel)[this.transposed ? 1 : 0];
+    return planActivationGrad(this.config, rows, inputs, out, frozenData !== undefined);
   }
 
   /** The scores by which a selection of these dy would rank the columns, [out]. */
@@ -178,7 +185,7 @@ export class ActivationGradient {
   }
 
   /** Kept for a frozen kernel, made anew at each call for a trained one. */
-  private residualOf(kernel: tf.Tensor, rank: number, frozenData: object | undefined): Residual {
+  private residualOf(kernel: Weights, rank: number, frozenData: object | undefined): Residual {
     if (frozenData === undefined) return this.factor(kernel, 0);
     this.residual ??= keepAll(() => this.factor(kernel, rank));
     return this.residual;
@@ -186,7 +193,7 @@ export class ActivationGradient {
 
   private fromColumns(
     dy: tf.Tensor2D,
-    kernel: tf.Tensor,
+    kernel: Weights,
     plan: Plan,
     frozenData: object | undefined,
     adapter: AdapterTerm,
@@ -219,8 +226,9 @@ export class ActivationGradient {
     this.counts.refreshes++;
   }
 
-  private factor(kernel: tf.Tensor, rank: number): Residual {
-    const w = this.transposed ? tf.transpose(kernel) : kernel;
+  private factor(kernel: Weights, rank: number): Residual {
+    const values = floatsOf(kernel);
+    const w = this.transposed ? tf.transpose(values) : values;
     if (rank === 0) return {norms: tf.norm(w, 'euclidean', 0)};
     const factors = factorize(w, rank, {seed: this.config.seed});
     const residual = tf.sub(w, tf.matMul(factors.frozenA, factors.frozenB));
@@ -263,7 +271,7 @@ export class ActivationGradient {
 function keepAll<T extends object>(make: () => T): T {
   return tf.tidy(() => {
     const made = make();
-    for (const tensor of Object.values(made)) if (tensor instanceof tf.Tensor) tf.keep(tensor);
+    for (const tensor of tensorsIn(made)) tf.keep(tensor);
     return made as unknown as tf.TensorContainer;
   }) as unknown as T;
 }

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {LoRAMatMul, type LoRAMatMulAttrs} from '../kernels/kernel_names.ts';
 import {namedOperands} from '../kernels/operands.ts';
 import {activationGrad} from '../ops/activation_grad.ts';
+import {weightsOf} from '../ops/half.ts';
 import {lowRankMatMul} from '../ops/low_rank_mat_mul.ts';
 import {product} from '../ops/product.ts';
 import type {ActivationGradient} from './activation_gradient.ts';
@@ -23,7 +24,8 @@ export const loraMatMulGradConfig: tf.GradConfig = {
   gradFunc: (dyOrDys, saved, namedAttrs) => {
     const dy = dyOrDys as tf.Tensor2D;
     const attrs = namedAttrs as unknown as TapeAttrs;
-    const {x, kernel, bias, loraA, loraB} = namedOperands(saved, attrs);
+    const {x, kernel: tensor, bias, loraA, loraB} = namedOperands(saved, attrs);
+    const kernel = weightsOf(tensor, attrs.half);
     // shared by dA and dx, which run in tidies of their own
     const loraDy = loraB && lowRankMatMul(dy, loraB, {transposeB: true, scale: attrs.scale});
     const adapter = loraA && loraDy ? {loraA, loraDy} : {};

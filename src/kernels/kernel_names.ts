@@ -8,11 +8,42 @@ import type {Score} from '../config.ts';
  * Shapes: N rows (tokens), `in` inputs, `out` outputs, r adapter rank, r₀ frozen rank, k columns kept, m rows kept.
  */
 
+/** A precision of 16 bits a number: 'float16' is IEEE 754 binary16, 'bfloat16' the upper half of a float32. */
+export type HalfFormat = 'float16' | 'bfloat16';
+/**
+ * How a matrix lies at half precision: in int32 words [rows, ⌈columns / 2⌉], number 2j of a row in the lower half of its word
+ * j, number 2j + 1 in the upper one, which is 0 beyond the last column.
+ */
+export interface HalfLayout {
+  format: HalfFormat;
+  columns: number;
+}
+/** Attributes of a kernel that multiplies by W. */
+export interface WeightAttrs {
+  /** How W lies, if it is at half precision: its tensor is then the words. */
+  half?: HalfLayout | undefined;
+}
+
+/** int32 words [rows, ⌈columns / 2⌉] of a matrix x [rows, columns], the nearest numbers, ties to even. */
+export const PackHalf = 'PackHalf';
+export interface PackHalfInputs {
+  x: Tensor;
+}
+export interface PackHalfAttrs {
+  format: HalfFormat;
+}
+
+/** The matrix [rows, columns] of such words; its attributes are a HalfLayout. */
+export const UnpackHalf = 'UnpackHalf';
+export interface UnpackHalfInputs {
+  words: Tensor;
+}
+
 /** y = activation(xW + s(xA)B + b), [N, out]. */
 export const LoRAMatMul = 'LoRAMatMul';
 /** x [N, in], W [in, out], then b [out] if hasBias, then A [in, r], B [r, out] if hasAdapter: absent ones are left out. */
 export type LoRAMatMulInputs = Tensor[];
-export interface LoRAMatMulAttrs {
+export interface LoRAMatMulAttrs extends WeightAttrs {
   hasBias: boolean;
   hasAdapter: boolean;
   /** s = alpha / r. */
@@ -49,7 +80,7 @@ export interface ActivationGradInputs extends AdapterTerm {
   /** W [in, out], or [out, in] if transposed. */
   kernel: Tensor;
 }
-export interface ActivationGradAttrs {
+export interface ActivationGradAttrs extends WeightAttrs {
   /** The kernel is Wᵀ, [out, in]. */
   transposed: boolean;
 }
@@ -69,7 +100,13 @@ export interface ApproxActivationGradInputs extends AdapterTerm {
   frozenB?: Tensor;
 }
 
-/** R[:,I] in the layout that this backend's ApproxActivationGrad reads best; the portable one is [k, in]. */
+/** `half` says how `packed` lies. */
+export type ApproxActivationGradAttrs = WeightAttrs;
+
+/**
+ * R[:,I] in the layout that this backend's ApproxActivationGrad reads best: [in, k], or [k, in] as the portable one; at half
+ * precision, in words, if the kernel is.
+ */
 export const PackColumns = 'PackColumns';
 export interface PackColumnsInputs {
   kernel: Tensor;

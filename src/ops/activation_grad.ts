@@ -11,6 +11,7 @@ import {
 } from '../kernels/kernel_names.ts';
 import {runKernel} from '../kernels/register.ts';
 import {matrix, vector} from './check.ts';
+import {operandOf, shapeOf, type Weights, weightMatrix, weightsOf} from './half.ts';
 
 /** `inputs` is in: a wrong one would be broadcast in silence. */
 function checkAdapter(
@@ -35,10 +36,13 @@ function checkFactors(
 }
 
 /** Checks W [in, out], or [out, in] if transposed, and returns in and out. */
-function checkKernel(op: string, kernel: Tensor, transposed: boolean, out?: number): [number, number] {
-  const [rows, columns] = matrix(op, 'kernel', kernel, transposed ? [out] : [undefined, out]);
+function checkKernel(op: string, kernel: Weights, transposed: boolean, out?: number): [number, number] {
+  const [rows, columns] = weightMatrix(op, 'kernel', kernel, transposed ? [out] : [undefined, out]);
   return transposed ? [columns, rows] : [rows, columns];
 }
+
+/** The inputs of a kernel, of which one may be a matrix at half precision. */
+type WithWeights<Inputs, Name extends keyof Inputs> = Omit<Inputs, Name> & Record<Name, Weights>;
 
 /**
  * The exact activation gradient dx = dy Wᵀ + (s dy Bᵀ) Aᵀ.
@@ -46,11 +50,15 @@ function checkKernel(op: string, kernel: Tensor, transposed: boolean, out?: numb
  *   [N, r], both or neither.
  * @returns [N, in].
  */
-export function activationGrad(inputs: ActivationGradInputs, transposed = false): Tensor2D {
+export function activationGrad(
+  inputs: WithWeights<ActivationGradInputs, 'kernel'>,
+  transposed = false,
+): Tensor2D {
   const op = 'activationGrad';
   const [, out] = matrix(op, 'dy', inputs.dy);
   checkAdapter(op, checkKernel(op, inputs.kernel, transposed, out)[0], inputs);
-  return runKernel(ActivationGrad, inputs, {transposed});
+  const {tensor: kernel, half} = operandOf(inputs.kernel);
+  return runKernel(ActivationGrad, {...inputs, kernel}, {transposed, half});
 }
 
 /**
@@ -60,33 +68,41 @@ export function activationGrad(inputs: ActivationGradInputs, transposed = false)
  *   frozenA A₀ [in, r₀] and frozenB B₀ [r₀, out], both or neither; loraA and loraDy as in `activationGrad`.
  * @returns [N, in].
  */
-export function approxActivationGrad(inputs: ApproxActivationGradInputs): Tensor2D {
+export function approxActivationGrad(inputs: WithWeights<ApproxActivationGradInputs, 'packed'>): Tensor2D {
   const op = 'approxActivationGrad';
   const [, out] = matrix(op, 'dy', inputs.dy);
   vector(op, 'indices', inputs.indices, undefined, 'int32');
-  const size = inputs.packed.size / inputs.indices.size;
+  const [rows, columns] = shapeOf(inputs.packed);
+  const size = (rows * columns) / inputs.indices.size;
   if (!Number.isInteger(size)) {
     throw new Error(
-      `${op}: packed must hold ${inputs.indices.size} · in numbers, but its shape is [${inputs.packed.shape}]`,
+      `${op}: packed must hold ${inputs.indices.size} · in numbers, but its shape is [${rows},${columns}]`,
     );
   }
   checkFactors(op, size, out, inputs);
   checkAdapter(op, size, inputs);
-  return runKernel(ApproxActivationGrad, inputs);
+  const {tensor: packed, half} = operandOf(inputs.packed);
+  return runKernel(ApproxActivationGrad, {...inputs, packed}, {half});
 }
 
 /**
  * R[:,I] of the residual R = W − A₀B₀ in the layout that `approxActivationGrad` of the current backend reads best.
  * @param inputs kernel W [in, out] ([out, in] if `transposed`); indices I, int32 [k], each in [0, out); frozenA
  *   [in, r₀] and frozenB [r₀, out], both or neither (then R = W).
- * @returns A tensor of k · in numbers, to be given to `approxActivationGrad` only.
+ * @returns k · in numbers, of the kernel's precision, to be given to `approxActivationGrad` only.
  */
-export function packColumns(inputs: PackColumnsInputs, transposed = false): Tensor {
+export function packColumns(inputs: PackColumnsInputs, transposed?: boolean): Tensor;
+export function packColumns(inputs: WithWeights<PackColumnsInputs, 'kernel'>, transposed?: boolean): Weights;
+export function packColumns(inputs: WithWeights<PackColumnsInputs, 'kernel'>, transposed = false): Weights {
   const op = 'packColumns';
   const [size, out] = checkKernel(op, inputs.kernel, transposed);
   vector(op, 'indices', inputs.indices, undefined, 'int32');
   checkFactors(op, size, out, inputs);
-  return runKernel(PackColumns, inputs, {transposed});
+  const {tensor: kernel, half} = operandOf(inputs.kernel);
+  const packed = runKernel<Tensor>(PackColumns, {...inputs, kernel}, {transposed, half});
+  // [in, k] or [k, in], as the backend likes
+  const columns = size + inputs.indices.size - packed.shape[0]!;
+  return weightsOf(packed, half && {format: half.format, columns});
 }
 
 /**
@@ -95,12 +111,16 @@ export function packColumns(inputs: PackColumnsInputs, transposed = false): Tens
  *   [m] from `sampleRows`; loraA and loraDy as in `activationGrad`.
  * @returns [N, in].
  */
-export function sampledActivationGrad(inputs: SampledActivationGradInputs, transposed = false): Tensor2D {
+export function sampledActivationGrad(
+  inputs: WithWeights<SampledActivationGradInputs, 'kernel'>,
+  transposed = false,
+): Tensor2D {
   const op = 'sampledActivationGrad';
   const [, out] = matrix(op, 'dy', inputs.dy);
   const [size] = checkKernel(op, inputs.kernel, transposed, out);
   vector(op, 'indices', inputs.indices, undefined, 'int32');
   vector(op, 'weights', inputs.weights, inputs.indices.size);
   checkAdapter(op, size, inputs);
-  return runKernel(SampledActivationGrad, inputs, {transposed});
+  const {tensor: kernel, half} = operandOf(inputs.kernel);
+  return runKernel(SampledActivationGrad, {...inputs, kernel}, {transposed, half});
 }

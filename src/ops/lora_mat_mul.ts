@@ -5,12 +5,13 @@ import {registerGradients} from '../gradients/register.ts';
 import {type FusedActivation, LoRAMatMul} from '../kernels/kernel_names.ts';
 import {runKernel} from '../kernels/register.ts';
 import {matrix, vector} from './check.ts';
+import {operandOf, type Weights, weightMatrix} from './half.ts';
 
 export interface LoRAMatMulArgs {
   /** x [..., in], rank ≥ 2; int32 and bool are cast to float32. */
   x: tf.Tensor;
-  /** W [in, out]. */
-  kernel: tf.Tensor;
+  /** W [in, out]; at half precision it is frozen. */
+  kernel: Weights;
   /** b [out]. */
   bias?: tf.Tensor | undefined;
   /** A [in, r]; with loraB or not at all. */
@@ -38,10 +39,10 @@ const ACTIVATIONS: Record<Exclude<FusedActivation, 'linear'>, (y: tf.Tensor) => 
  * @throws Error for operands of the wrong rank, shape or dtype.
  */
 export function loraMatMul(args: LoRAMatMulArgs): tf.Tensor {
-  const {kernel, bias, loraA, loraB, scale = 1, activation = 'linear', gradient} = args;
+  const {bias, loraA, loraB, scale = 1, activation = 'linear', gradient} = args;
   registerGradients();
   const op = 'loraMatMul';
-  const [inputs, units] = matrix(op, 'kernel', kernel);
+  const [inputs, units] = weightMatrix(op, 'kernel', args.kernel);
   if (bias) vector(op, 'bias', bias, units);
   if ((loraA === undefined) !== (loraB === undefined)) throw new Error(`${op}: loraA and loraB go together`);
   if (loraA && loraB) {
@@ -57,6 +58,7 @@ export function loraMatMul(args: LoRAMatMulArgs): tf.Tensor {
     );
   }
   if (gradient?.transposed) throw new Error(`${op}: gradient must not be one for a transposed kernel`);
+  const {tensor: kernel, half} = operandOf(args.kernel);
   return tf.tidy(() => {
     const x = args.x.dtype === 'float32' ? args.x : tf.cast(args.x, 'float32');
     const flat = x.rank === 2 ? x : tf.reshape(x, [-1, inputs]);
@@ -70,6 +72,7 @@ export function loraMatMul(args: LoRAMatMulArgs): tf.Tensor {
         hasBias: fusedBias !== undefined,
         hasAdapter: loraA !== undefined,
         scale,
+        half,
         activation: fuse ? activation : 'linear',
         gradient,
         frozenData: kernel instanceof tf.Variable && kernel.trainable ? undefined : kernel.dataId,

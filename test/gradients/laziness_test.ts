@@ -45,7 +45,7 @@ describeBackends('laziness', (backend) => {
     passesBefore = 0,
   ): Promise<Work & {gradient: ActivationGradient}> {
     const product = randomProduct({...sizes, rank: options.rank ?? rank});
-    const args: LoRAMatMulArgs = tensorsOf(product);
+    const args: LoRAMatMulArgs & {kernel: tf.Tensor} = tensorsOf(product);
     for (const name of ['x', 'kernel', 'loraA', 'loraB'] as const) {
       if (args[name]) args[name] = tf.variable(args[name], trained.includes(name));
     }

@@ -77,7 +77,15 @@ export async function matrixOf(tensor: tf.Tensor): Promise<Matrix> {
 }
 
 /** The tensors of a product's operands. */
-export function tensorsOf({x, kernel, bias, loraA, loraB, scale, activation}: Product): LoRAMatMulArgs {
+export function tensorsOf({
+  x,
+  kernel,
+  bias,
+  loraA,
+  loraB,
+  scale,
+  activation,
+}: Product): LoRAMatMulArgs & {kernel: tf.Tensor} {
   return {
     x: tensorOf(x),
     kernel: tensorOf(kernel),

@@ -10,6 +10,7 @@ import {countLabels, crossEntropy, crossEntropyGrad, crossEntropyLoss} from './c
 import {embeddingGrad, embeddingLookup} from './embedding.ts';
 import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {globalNorm} from './global_norm.ts';
+import {packHalf, unpackHalf} from './half.ts';
 import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
 import {lowRankMatMul} from './low_rank_mat_mul.ts';
@@ -25,6 +26,8 @@ type Implementation = (inputs: never, attrs: never) => tf.Tensor | tf.Tensor[];
 
 /** Stock tfjs kernels composed: they run on every backend that can train. */
 const PORTABLE: Record<string, Implementation> = {
+  [names.PackHalf]: packHalf,
+  [names.UnpackHalf]: unpackHalf,
   [names.LoRAMatMul]: loraMatMul,
   [names.LowRankMatMul]: lowRankMatMul,
   [names.ActivationGrad]: activationGrad,

@@ -66,12 +66,15 @@ export function selectColumns(
 export function packColumns(
   backend: WebGPUBackend,
   {kernel, indices, frozenA, frozenB}: PackColumnsInputs,
-  {transposed}: PackColumnsAttrs,
+  {transposed, half}: PackColumnsAttrs,
 ): TensorInfo {
-  const [rows, columns] = kernel.shape as [number, number];
+  const [rows, stride] = kernel.shape as [number, number];
+  const columns = half?.columns ?? stride;
   const [inputs, out] = transposed ? [columns, rows] : [rows, columns];
   const k = indices.shape[0]!;
-  const output = backend.makeTensorInfo([inputs, k], 'float32');
+  const width = half ? Math.ceil(k / 2) : k;
+  const output = backend.makeTensorInfo([inputs, width], half ? 'int32' : 'float32');
+  const type = half ? 'u32' : 'f32';
   const factors =
     frozenA && frozenB
       ? [
@@ -81,12 +84,21 @@ export function packColumns(
       : [];
   dispatch(backend, {
     label: 'PackColumns',
-    source: shaders.pack_columns,
-    specialization: {TURNED: transposed, FACTORS: factors.length > 0},
-    outputs: [{name: 'packed', tensor: output}],
-    inputs: [{name: 'kernel', tensor: kernel}, {name: 'indices', tensor: indices, type: 'u32'}, ...factors],
-    uniforms: {inputs, out, k, rank: frozenA?.shape[1] ?? 0},
-    workgroups: [Math.ceil(k / 64), Math.ceil(inputs / 4), 1],
+    source: [...(half ? [shaders.decode_half, shaders.encode_half] : []), shaders.pack_columns].join('\n'),
+    specialization: {
+      TURNED: transposed,
+      FACTORS: factors.length > 0,
+      HALF: half !== undefined,
+      BRAIN: half?.format === 'bfloat16',
+    },
+    outputs: [{name: 'packed', tensor: output, type}],
+    inputs: [
+      {name: 'kernel', tensor: kernel, type},
+      {name: 'indices', tensor: indices, type: 'u32'},
+      ...factors,
+    ],
+    uniforms: {inputs, out, k, stride, rank: frozenA?.shape[1] ?? 0},
+    workgroups: [Math.ceil(width / 64), Math.ceil(inputs / 4), 1],
   });
   return output;
 }

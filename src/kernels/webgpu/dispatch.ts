@@ -10,7 +10,7 @@ export interface Binding {
   name: string;
   tensor: tf.TensorInfo;
   /** Element type in the shader. Default 'f32'. */
-  type?: 'f32' | 'vec4f' | 'i32' | 'u32' | 'vec4u';
+  type?: 'f32' | 'vec4f' | 'i32' | 'u32' | 'vec2u' | 'vec4u';
 }
 
 /** One pass of a compute shader. */

@@ -1,6 +1,6 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
 import {util} from '@tensorflow/tfjs-core';
-import type {FusedActivation} from '../kernel_names.ts';
+import type {FusedActivation, HalfLayout} from '../kernel_names.ts';
 import type {WebGPUBackend} from './backend.ts';
 import {type Binding, dispatch} from './dispatch.ts';
 import {instantiate} from './shader.ts';
@@ -11,6 +11,8 @@ export interface Segment {
   a: TensorInfo;
   b: TensorInfo;
   depth: number;
+  /** How B lies, if at half precision; of the first segment only. */
+  half?: HalfLayout | undefined;
 }
 
 /** C [m, n] = activation(scale · Σ A_s · B_s + bias); see kernels/webgpu/gemm.wgsl. */
@@ -63,9 +65,12 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
   const whole = vec4 && depths.every((depth) => depth % SLICE === 0);
   const wide = Math.ceil(m / 128) * Math.ceil(n / 128) * batch >= LEAST_WIDE_TILES;
   const type = vec4 ? 'vec4f' : 'f32';
+  const words = vec4 ? 'vec2u' : 'u32';
+  const half = segments[0]!.half;
+  const columnsB = plainB ? n : depths[0]!;
   const matrices: Binding[] = segments.flatMap(({a, b}, i) => [
     {name: `a${i}`, tensor: a, type: i === 0 && indices ? 'f32' : type},
-    {name: `b${i}`, tensor: b, type},
+    {name: `b${i}`, tensor: b, type: i === 0 && half ? words : type},
   ]);
   if (bias) matrices.push({name: 'bias', tensor: bias, type});
   const others: Binding[] = [];
@@ -73,9 +78,12 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
   if (rows) {
     others.push({name: 'rows', tensor: rows.indices, type: 'u32'}, {name: 'weights', tensor: rows.weights});
   }
-  const parts = matrices.map(({name}) =>
-    instantiate(name === 'a0' && indices ? shaders.gathered_matrix : shaders.matrix, name),
-  );
+  const readerOf = (name: string) => {
+    if (name === 'a0' && indices) return shaders.gathered_matrix;
+    return name === 'b0' && half ? shaders.half_matrix : shaders.matrix;
+  };
+  const parts = matrices.map(({name}) => instantiate(readerOf(name), name));
+  if (half) parts.unshift(shaders.decode_half);
   const tile = wide ? 128 : 64;
   dispatch(backend, {
     label,
@@ -93,6 +101,7 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
       BIAS: bias !== undefined,
       RELU: activation === 'relu',
       ELU: activation === 'elu',
+      BRAIN: half?.format === 'bfloat16',
     },
     outputs: [{name: 'c', tensor: output, type}],
     inputs: [...matrices, ...others],
@@ -100,6 +109,7 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
       m,
       n,
       strideA,
+      strideB: half ? 2 * Math.ceil(columnsB / 2) : columnsB,
       batchA: util.sizeFromShape(segments[0]!.a.shape) / batch,
       batchB: util.sizeFromShape(segments[0]!.b.shape) / batch,
       batchC: m * n,

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {
   ActivationGradAttrs,
   ActivationGradInputs,
+  ApproxActivationGradAttrs,
   ApproxActivationGradInputs,
   LoRAMatMulAttrs,
   LoRAMatMulInputs,
@@ -15,6 +16,10 @@ import type {WebGPUBackend} from './backend.ts';
 import {gemm, type Segment} from './gemm.ts';
 import {lowRank} from './skinny.ts';
 
+/** in, of a kernel [in, out], or [out, in] if transposed. */
+const inputsOf = ({shape}: TensorInfo, {transposed, half}: ActivationGradAttrs): number =>
+  transposed ? (half?.columns ?? shape[1]!) : shape[0]!;
+
 const matrixOf = (tensor: TensorInfo) => tensor.shape as [number, number];
 
 /** [x | s xA] · [W ; B] in one loop. */
@@ -24,10 +29,10 @@ export function loraMatMul(
   attrs: LoRAMatMulAttrs,
 ): TensorInfo {
   const {x, kernel, bias, loraA, loraB} = namedOperands(inputs, attrs);
-  const {scale, activation} = attrs;
+  const {scale, activation, half} = attrs;
   const [m, depth] = matrixOf(x);
-  const n = kernel.shape[1]!;
-  const segments: Segment[] = [{a: x, b: kernel, depth}];
+  const n = half?.columns ?? kernel.shape[1]!;
+  const segments: Segment[] = [{a: x, b: kernel, depth, half}];
   let low: TensorInfo | undefined;
   if (loraA && loraB) {
     const rank = loraA.shape[1]!;
@@ -59,13 +64,13 @@ export function lowRankMatMul(
 export function activationGrad(
   backend: WebGPUBackend,
   {dy, kernel, loraA, loraDy}: ActivationGradInputs,
-  {transposed}: ActivationGradAttrs,
+  {transposed, half}: ActivationGradAttrs,
 ): TensorInfo {
   const [m, depth] = matrixOf(dy);
-  const n = kernel.shape[transposed ? 1 : 0]!;
+  const n = inputsOf(kernel, {transposed, half});
   // the segments share a layout: beside Wᵀ stands Aᵀ
   const turnedA = transposed && loraA ? tf.transpose(loraA) : undefined;
-  const segments = [{a: dy, b: kernel, depth}, ...adapterSegment(loraA, loraDy, turnedA)];
+  const segments = [{a: dy, b: kernel, depth, half}, ...adapterSegment(loraA, loraDy, turnedA)];
   const output = backend.makeTensorInfo([m, n], 'float32');
   gemm(backend, {label: 'ActivationGrad', m, n, segments, plainB: transposed}, output);
   turnedA?.dispose();
@@ -79,10 +84,11 @@ const adapterSegment = (loraA?: TensorInfo, loraDy?: TensorInfo, turnedA?: Tenso
 export function approxActivationGrad(
   backend: WebGPUBackend,
   {dy, indices, packed, frozenA, frozenB, loraA, loraDy}: ApproxActivationGradInputs,
+  {half}: ApproxActivationGradAttrs,
 ): TensorInfo {
   const [m, out] = matrixOf(dy);
-  const [n, depth] = matrixOf(packed);
-  const segments: Segment[] = [{a: dy, b: packed, depth}];
+  const [n, depth] = [packed.shape[0]!, indices.shape[0]!];
+  const segments: Segment[] = [{a: dy, b: packed, depth, half}];
   let frozenDy: TensorInfo | undefined;
   if (frozenA && frozenB) {
     const rank = frozenB.shape[0]!;
@@ -100,16 +106,16 @@ export function approxActivationGrad(
 export function sampledActivationGrad(
   backend: WebGPUBackend,
   {dy, kernel, indices, weights, loraA, loraDy}: SampledActivationGradInputs,
-  {transposed}: ActivationGradAttrs,
+  {transposed, half}: ActivationGradAttrs,
 ): TensorInfo {
   const [all, depth] = matrixOf(dy);
-  const n = kernel.shape[transposed ? 1 : 0]!;
+  const n = inputsOf(kernel, {transposed, half});
   const output = backend.makeTensorInfo([all, n], 'float32');
   const [adapter] = adapterSegment(loraA, loraDy);
   // a product of depth 0 is zero
-  const start = adapter ?? {a: dy, b: kernel, depth: 0};
+  const start = adapter ?? {a: dy, b: kernel, depth: 0, half};
   gemm(backend, {label: 'SampledRowsStart', m: all, n, segments: [start]}, output);
-  const segments = [{a: dy, b: kernel, depth}];
+  const segments = [{a: dy, b: kernel, depth, half}];
   const m = indices.shape[0]!;
   const rows = {indices, weights};
   gemm(backend, {label: 'SampledActivationGrad', m, n, segments, plainB: transposed, rows}, output);

@@ -12,6 +12,7 @@ import {countLabels, crossEntropy, crossEntropyGrad} from './cross_entropy.ts';
 import {embeddingGrad, embeddingLookup} from './embedding.ts';
 import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {globalNorm} from './global_norm.ts';
+import {packHalf, unpackHalf} from './half.ts';
 import {
   addRMSNorm,
   layerNorm,
@@ -68,6 +69,12 @@ const KERNELS: Record<string, OwnKernel<WebGPUBackend>> = {
   [transformer.CausalAttentionGrad]: causalAttentionGrad,
 };
 
+/** On a software adapter too: no program of tfjs shifts bits, and nothing can be read back for the host to do it. */
+const ALWAYS: Record<string, OwnKernel<WebGPUBackend>> = {
+  [names.PackHalf]: packHalf,
+  [names.UnpackHalf]: unpackHalf,
+};
+
 /** Whether backend 'webgpu' uses our shaders; by default where the adapter is a real one. */
 const FLAG = 'CELORA_WEBGPU_SHADERS';
 
@@ -84,5 +91,6 @@ export function registerWebGPUKernels(): void {
   if (tf.getKernel(names.LoRAMatMul, 'webgpu') != null) return;
   tf.env().registerFlag(FLAG, () => !isSoftware(tf.findBackend('webgpu') as WebGPUBackend));
   registerOwnKernels('webgpu', KERNELS, usesShaders);
+  registerOwnKernels('webgpu', ALWAYS, () => true);
   registerPortableKernels('webgpu');
 }

@@ -686,6 +686,16 @@ fn main(
 }
 `;
 
+export const decode_half = `// The two numbers of a word at half precision: bfloat16 ones if BRAIN, else float16 ones.
+fn decode(word: u32) -> vec2f {
+//#if BRAIN
+  return vec2f(bitcast<f32>(word << 16u), bitcast<f32>(word & 0xffff0000u));
+//#else
+  return unpack2x16float(word);
+//#end
+}
+`;
+
 export const embedding_grad = `// dTable[id] = Σ of the rows of dy whose id it is, in their order. A workgroup for each id and 256 columns, or vec4s of them:
 // its threads look for the id together, and then each sums a column.
 var<workgroup> found: array<atomic<u32>, 8>;
@@ -734,6 +744,32 @@ fn main(
   let start = ids[row] * u.width;
   for (var j = thread; j < u.width; j += 64u) { rows[row * u.width + j] = table[start + j]; }
 }
+`;
+
+export const encode_half = `// The word of two numbers at half precision, the nearest ones, ties to even: bfloat16 ones if BRAIN, else float16 ones.
+// WGSL's pack2x16float may round either way.
+fn encodeOne(x: f32) -> u32 {
+  let bits = bitcast<u32>(x);
+  let magnitude = bits & 0x7fffffffu;
+//#if BRAIN
+  if (magnitude > 0x7f800000u) { return (bits >> 16u) | 0x40u; }
+  return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
+//#else
+  let sign = (bits >> 16u) & 0x8000u;
+  if (magnitude > 0x7f800000u) { return sign | 0x7e00u; }
+  if (magnitude >= 0x477ff000u) { return sign | 0x7c00u; }
+  if (magnitude >= 0x38800000u) {
+    return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+  }
+  // below 2^-14 halves are 2^-24 apart
+  let steps = abs(x) * 16777216.0;
+  let whole = u32(floor(steps));
+  let rest = steps - floor(steps);
+  return sign | (whole + select(0u, 1u, rest > 0.5 || (rest == 0.5 && whole % 2u == 1u)));
+//#end
+}
+
+fn encode(low: f32, high: f32) -> u32 { return encodeOne(low) | (encodeOne(high) << 16u); }
 `;
 
 export const gated_unit = `// y = x · σ(u(x)) · up for x = gate, u(x) = x, or LINEAR · x + CUBIC · x³ with GELU; with GRAD its gradients for dy.
@@ -788,7 +824,7 @@ fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
 export const gemm = `// C = activation(scale · Σ over segments s of A_s · B_s + bias), float32, of any size, batched over the workgroup's z.
 //
 // A_s is [m, depth_s], the rows of A_0 strideA numbers apart, or [depth, m] with A_KM; B_s is
-// [n, depth_s], or [depth_s, n] with B_KN. ROWS: row i of A_0 is row rows[i] of its buffer times weights[i], and row i of
+// [n, depth_s], or [depth_s, n] with B_KN, the rows of B_0 strideB numbers apart. ROWS: row i of A_0 is row rows[i] of its buffer times weights[i], and row i of
 // the product is added to row rows[i] of C.
 //
 // A workgroup of 256 threads makes a tile of 16 RUN × 16 RUN numbers of C, RUN × RUN of them a thread, from slices of 16
@@ -896,7 +932,7 @@ fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
   }
 //#end
   if (k >= u.depth0) { return vec4f(0); }
-  return load_b0(batch * u.batchB + k * u.n, j, u.n);
+  return load_b0(batch * u.batchB + k * u.strideB, j, u.n);
 }
 //#else
 // B: numbers k … k + 3 of row j.
@@ -908,7 +944,7 @@ fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
 //#if SEGMENTS_3
   if (segment == 2u) { return load_b2(row * u.depth2, k, u.depth2); }
 //#end
-  return load_b0(batch * u.batchB + row * u.depth0, k, u.depth0);
+  return load_b0(batch * u.batchB + row * u.strideB, k, u.depth0);
 }
 //#end
 
@@ -1110,6 +1146,27 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 }
 `;
 
+export const half_matrix = `// The same for a matrix at half precision, two numbers to a word of the buffer NAME, of vec2s of words if VEC4. Rows are an
+// even count of numbers long, and what fills them up is 0.
+fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
+//#if VEC4
+  let words = NAME[(start + column) / 4u];
+  let v = vec4f(decode(words.x), decode(words.y));
+//#if WHOLE
+  return v;
+//#else
+  return select(vec4f(0), v, column < width);
+//#end
+//#else
+  let i = (start + column) / 2u;
+  var v = vec4f(0);
+  if (column < width) { v = vec4f(decode(NAME[i]), 0, 0); }
+  if (column + 2u < width) { v = vec4f(v.xy, decode(NAME[i + 1u])); }
+  return v;
+//#end
+}
+`;
+
 export const matrix = `// How a kernel reads the matrix NAME: four neighbours of a row. The matrix is a buffer of vec4s if VEC4, where a row is a
 // whole number of them, and of single numbers otherwise.
 
@@ -1260,23 +1317,57 @@ fn main(
 `;
 
 export const pack_columns = `// packed[i, x] = W[i, I[x]] − Σ_r A0[i, r] B0[r, I[x]]: the kept columns of the residual, [in, k]. TURNED: W is [out, in].
-@compute @workgroup_size(64, 4)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let x = id.x;
-  let i = id.y;
-  if (x >= u.k || i >= u.inputs) { return; }
-  let column = indices[x];
+// HALF: W and the result are at half precision, two columns to a word, and a thread makes both.
+fn residual(i: u32, column: u32) -> f32 {
 //#if TURNED
-  var value = kernel[column * u.inputs + i];
+  let row = column;
+  let number = i;
 //#else
-  var value = kernel[i * u.out + column];
+  let row = i;
+  let number = column;
+//#end
+//#if HALF
+  let pair = decode(kernel[row * u.stride + number / 2u]);
+  var value = select(pair.x, pair.y, number % 2u == 1u);
+//#else
+  var value = kernel[row * u.stride + number];
 //#end
 //#if FACTORS
   for (var r = 0u; r < u.rank; r++) {
     value -= frozenA[i * u.rank + r] * frozenB[r * u.out + column];
   }
 //#end
-  packed[i * u.k + x] = value;
+  return value;
+}
+
+@compute @workgroup_size(64, 4)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = id.y;
+  if (i >= u.inputs) { return; }
+//#if HALF
+  let x = 2u * id.x;
+  if (x >= u.k) { return; }
+  var high = 0.0;
+  if (x + 1u < u.k) { high = residual(i, indices[x + 1u]); }
+  packed[i * ((u.k + 1u) / 2u) + id.x] = encode(residual(i, indices[x]), high);
+//#else
+  if (id.x >= u.k) { return; }
+  packed[i * u.k + id.x] = residual(i, indices[id.x]);
+//#end
+}
+`;
+
+export const pack_half = `// words[i, j] = numbers 2j and 2j + 1 of row i of x [rows, columns] at half precision; 0 beyond the row.
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let width = (u.columns + 1u) / 2u;
+  let at = id.x + id.y * groups.x * 64u;
+  if (at >= u.rows * width) { return; }
+  let column = at % width * 2u;
+  let start = at / width * u.columns + column;
+  var high = 0.0;
+  if (column + 1u < u.columns) { high = x[start + 1u]; }
+  words[at] = encode(x[start], high);
 }
 `;
 
@@ -1766,5 +1857,19 @@ export const to_float = `// out = x as floats: tfjs casts int32 and bool to floa
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * 64u;
   if (i < u.size) { out[i] = f32(x[i]); }
+}
+`;
+
+export const unpack_half = `// The opposite of pack_half.
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let width = (u.columns + 1u) / 2u;
+  let at = id.x + id.y * groups.x * 64u;
+  if (at >= u.rows * width) { return; }
+  let column = at % width * 2u;
+  let start = at / width * u.columns + column;
+  let pair = decode(words[at]);
+  x[start] = pair.x;
+  if (column + 1u < u.columns) { x[start + 1u] = pair.y; }
 }
 `;
