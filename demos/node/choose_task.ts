@@ -10,6 +10,12 @@ import {UserError} from './user_error.ts';
 /** Where `npm run pretrain` puts the base model of the demo. */
 const EMBEDDED = resolve(import.meta.dirname, '../model');
 
+/**
+ * Training steps on Moby Dick: with the embedded model of 4 million parameters a hundred, by both methods, take three minutes
+ * on 2 CPU cores.
+ */
+const STEPS = 50;
+
 const isThere = async (folder: string): Promise<boolean> =>
   (await stat(join(folder, 'model.safetensors')).catch(() => undefined)) !== undefined;
 
@@ -35,5 +41,5 @@ export async function chooseTask(
   }
   const data = join(options.out, 'moby-dick.txt');
   await writeFile(data, await mobyDick());
-  return await llamaTask({...options, model: embedded, data}, say);
+  return await llamaTask({...options, model: embedded, data, steps: options.steps ?? STEPS}, say);
 }

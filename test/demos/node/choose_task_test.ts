@@ -35,7 +35,7 @@ describe('chooseTask', () => {
   for (const args of [[], ['--task=moby-dick']]) {
     it(`has the embedded model learn Moby Dick: ${args[0] ?? 'by default'}`, async () => {
       const task = await choose(args, 'embedded');
-      expect(task).to.include({name: 'embedded on moby-dick.txt', unit: 'tokens'});
+      expect(task).to.include({name: 'embedded on moby-dick.txt', unit: 'tokens', steps: 50});
       expect(await readFile(path('out', 'moby-dick.txt'), 'utf8')).to.match(
         /^CHAPTER 1\. Loomings\.\n\nCall me Ishmael\. .*only found another orphan\.$/s,
       );
