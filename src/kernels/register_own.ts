@@ -13,13 +13,13 @@ const hasEmpty = (inputs: tf.NamedTensorInfoMap) =>
   Object.values(inputs).some((input) => input!.shape.includes(0));
 
 /**
- * Registers a backend's own kernels, in place of any under their names. The portable ones serve while `isOn` says no, and
- * where an input is empty.
+ * Registers a backend's own kernels, in place of any under their names. The portable ones serve while `isOn` says no, or
+ * says it of these attributes, and where an input is empty.
  */
 export function registerOwnKernels<B extends tf.KernelBackend>(
   backendName: string,
   kernels: Readonly<Record<string, OwnKernel<B>>>,
-  isOn: () => boolean,
+  isOn: (attrs: object) => boolean,
 ): void {
   for (const [kernelName, kernel] of Object.entries(kernels)) {
     if (tf.getKernel(kernelName, backendName) != null) tf.unregisterKernel(kernelName, backendName);
@@ -28,7 +28,7 @@ export function registerOwnKernels<B extends tf.KernelBackend>(
       kernelName,
       backendName,
       kernelFunc: (args) =>
-        isOn() && !hasEmpty(args.inputs)
+        isOn(args.attrs ?? {}) && !hasEmpty(args.inputs)
           ? kernel(args.backend as B, args.inputs as never, args.attrs as never)
           : portable(args),
     });

@@ -26,6 +26,7 @@ const {values, positionals} = parseArgs({
     rounds: {type: 'string', default: '7'},
     shape: {type: 'string', multiple: true},
     own: {type: 'boolean', default: false},
+    flag: {type: 'string', multiple: true, default: []},
     model: {type: 'string'},
     data: {type: 'string', multiple: true, default: []},
     rows: {type: 'string', multiple: true},
@@ -41,16 +42,25 @@ const rounds = Number(values.rounds);
 if (!suite || !(rounds >= 1)) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
-    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--json FILE]\n` +
+    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--flag NAME=true]… [--json FILE]\n` +
       'fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]',
   );
   process.exit(2);
 }
 
 const {backend, device} = await chooseBackend(values.backend);
+// flags of tfjs, CELORA_TENSORFLOW_OPS=true for one; a backend must be there for those of ours
+for (const flag of values.flag) {
+  const [flagName, value] = flag.split('=') as [string, string?];
+  if (value !== 'true' && value !== 'false') {
+    throw new Error(`--flag must be NAME=true or NAME=false, but is '${flag}'`);
+  }
+  tf.env().set(flagName, value === 'true');
+}
 const machine = {
   backend,
   device,
+  ...(values.flag.length > 0 && {flags: values.flag.join(' ')}),
   cpu: `${cpus().length} × ${cpus()[0]?.model.trim()}`,
   system: `${platform()} ${release()}`,
   node: process.version,

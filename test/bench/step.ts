@@ -243,6 +243,7 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own: ownOnly, s
           'peak GB',
           'kernels',
           'dispatches',
+          'uploads',
           'loss',
         ],
         ...results.map(({candidate, forwardMs, forwardBackwardMs, stepMs, ceiling, watched, loss}) => [
@@ -255,6 +256,7 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own: ownOnly, s
           (watched.peakBytes / 1e9).toFixed(2),
           watched.kernels,
           watched.dispatches,
+          watched.uploads,
           loss.toFixed(3),
         ]),
       ]),

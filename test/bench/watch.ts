@@ -1,12 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {watchOps} from '../support/tensorflow_ops.ts';
 
 /** What one run of something took besides time. */
 export interface Watched {
   /** Most bytes held at a time, each buffer counted once however many tensors share it. */
   peakBytes: number;
-  /** Kernels of tfjs that computed something, and passes of the GPU (0 where that is not WebGPU). */
+  /** Kernels of tfjs that computed something. */
   kernels: number;
+  /** Passes of the GPU on webgpu, ops of TensorFlow on its backend; 0 on others. */
   dispatches: number;
+  /** Arrays that went from JavaScript to TensorFlow; 0 on other backends. */
+  uploads: number;
 }
 
 interface Tracked {
@@ -34,7 +38,8 @@ export async function watch(run: (warm: () => void) => Promise<void>): Promise<W
   const {runKernelFunc, trackTensor, disposeTensor} = engine;
   const holders = new WeakMap<object, number>();
   let bytes = 0;
-  let seen: Watched = {peakBytes: 0, kernels: 0, dispatches: 0};
+  const none = (): Watched => ({peakBytes: bytes, kernels: 0, dispatches: 0, uploads: 0});
+  let seen = none();
   engine.trackTensor = function (tensor, ...others) {
     const held = holders.get(tensor.dataId) ?? 0;
     holders.set(tensor.dataId, held + 1);
@@ -62,11 +67,16 @@ export async function watch(run: (warm: () => void) => Promise<void>): Promise<W
       dispatch.apply(this, sizes);
     };
   }
+  const ops = watchOps();
   try {
     await run(() => {
-      seen = {peakBytes: bytes, kernels: 0, dispatches: 0};
+      seen = none();
+      ops?.reset();
     });
+    seen.dispatches += ops?.ops.length ?? 0;
+    seen.uploads += ops?.uploads.length ?? 0;
   } finally {
+    ops?.dispose();
     for (const name of ['runKernelFunc', 'trackTensor', 'disposeTensor'])
       Reflect.deleteProperty(engine, name);
     if (pass && dispatch) pass.dispatchWorkgroups = dispatch;

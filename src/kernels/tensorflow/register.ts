@@ -80,6 +80,11 @@ export function registerTensorFlowKernels(prefix: string): void {
   useOps(prefix);
   tf.env().registerFlag(OPS_FLAG, () => false);
   tf.env().registerFlag(TF32_FLAG, () => true);
-  registerOwnKernels('tensorflow', KERNELS, usesOwnOps);
+  // of a matrix at half precision our ops know nothing
+  registerOwnKernels(
+    'tensorflow',
+    KERNELS,
+    (attrs) => usesOwnOps() && (attrs as names.WeightAttrs).half === undefined,
+  );
   registerPortableKernels('tensorflow');
 }

@@ -2,13 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import * as names from '../../../src/kernels/kernel_names.ts';
 import {runKernel} from '../../../src/kernels/register.ts';
-import type {TensorFlowBackend} from '../../../src/kernels/tensorflow/backend.ts';
 import * as training from '../../../src/kernels/training_kernel_names.ts';
 import {describeOwnOps, expectClose, expectNoLeaks} from '../../backends.ts';
+import {watchOps} from '../../support/tensorflow_ops.ts';
 import {adapter, CASES, type Case, factors, IN, type Inputs, indices, K, OUT, ROWS, random} from './cases.ts';
 
 const FLAG = 'CELORA_TENSORFLOW_OPS';
-const backend = () => tf.backend() as TensorFlowBackend;
 
 /** Runs a kernel on our ops or on stock ones; the tensors it makes are the caller's. */
 function results({kernel, attrs = {}}: Case, inputs: Inputs, own: boolean): tf.Tensor[] {
@@ -23,23 +22,13 @@ function results({kernel, attrs = {}}: Case, inputs: Inputs, own: boolean): tf.T
 
 /** Names of the TensorFlow ops that `body` runs. */
 function opsOf(body: () => void): string[] {
-  type Run = (name: string, ...others: unknown[]) => unknown;
-  const own = backend() as unknown as Record<string, Run>;
-  const ops: string[] = [];
-  const methods = ['executeSingleOutput', 'executeMultipleOutputs'];
-  for (const method of methods) {
-    const run = own[method]!;
-    own[method] = (name, ...others) => {
-      ops.push(name);
-      return run.call(own, name, ...others);
-    };
-  }
+  const watch = watchOps()!;
   try {
     body();
+    return watch.ops;
   } finally {
-    for (const method of methods) Reflect.deleteProperty(own, method);
+    watch.dispose();
   }
-  return ops;
 }
 
 describeOwnOps('ops beside the stock ones', () => {

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# On a machine with an NVIDIA GPU: what the doctor says, the tests in float32, then the benchmarks, of backend 'tensorflow'.
+#   bash test/bench/gpu_tensorflow.sh [FOLDER for the results, default out/gpu] [PARTS: doctor tests ops gradient step]
+# In the project's root, after npm ci and npm run build:native, where tfjs-node-gpu is found (in node_modules, or in a folder
+# of NODE_PATH) and so are CUDA's libraries. About five minutes; a part that fails or takes too long stops no other.
+set -uo pipefail
+out=$(realpath -m "${1:-out/gpu}")
+shift || true
+parts=" ${*:-doctor tests ops gradient step} "
+mkdir -p "$out"
+export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} TF_FORCE_GPU_ALLOW_GROWTH=${TF_FORCE_GPU_ALLOW_GROWTH:-true}
+own='--flag CELORA_TENSORFLOW_OPS=true'
+failed=0
+
+# $1: seconds; $2: name of the log; the others: the command
+part() {
+  local limit=$1 name=$2 start=$SECONDS
+  shift 2
+  echo "== $name"
+  timeout "$limit" "$@" > "$out/$name.log" 2>&1
+  local status=$?
+  [ $status = 0 ] || failed=1
+  tail -n "${LINES_SHOWN:-30}" "$out/$name.log"
+  echo "== $name: exit code $status, $((SECONDS - start)) s"
+}
+# $1: seconds; $2: name of the log and the JSON file; the others: the suite and its options
+bench() {
+  local limit=$1 name=$2
+  shift 2
+  part "$limit" "$name" node --import tsx test/bench/main.ts "$@" --backend tensorflow --json "$out/$name.json"
+}
+wants() { [[ $parts == *" $1 "* ]]; }
+
+if wants doctor; then
+  part 60 doctor node --import tsx src/cli/main.ts doctor --backend tensorflow --json
+fi
+if wants tests; then
+  # TF32 would be off by 1e-3
+  CELORA_BACKENDS=tensorflow CELORA_OWN=true NVIDIA_TF32_OVERRIDE=0 part 150 tests \
+    node node_modules/mocha/bin/mocha.js 'test/{kernels,ops,gradients}/**/*_test.ts' --grep '\[tensorflow' --reporter dot
+fi
+if wants ops; then
+  bench 60 ops ops --rounds 5
+fi
+if wants gradient; then
+  sizes='--shape 2048,4096,11008 --shape 2048,4096,4096 --shape 2048,2048,5632 --shape 2048,5632,2048 --shape 2048,2048,2048 --shape 2048,1024,1024'
+  bench 60 gradient-tf32 gradient $own $sizes
+  NVIDIA_TF32_OVERRIDE=0 bench 60 gradient-fp32 gradient $own --shape 2048,4096,11008
+fi
+if wants step; then
+  bench 60 step-tf32 step --own $own
+  bench 60 step-stock-ops step --own
+  NVIDIA_TF32_OVERRIDE=0 bench 60 step-fp32 step --own $own
+  bench 90 step-large step --own $own --rounds 5 --shape 4096,11008,2,32,32,32000,8,1024
+fi
+exit $failed
