@@ -1,6 +1,5 @@
 /**
- * What `useCELoRAWebGPU` does from a fresh process on, in which nothing has started backend 'webgpu' yet. Writes it as JSON, or
- * why WebGPU cannot start here.
+ * What `useCELoRAWebGPU` does from a fresh process on, in which nothing has started backend 'webgpu' yet. Writes it as JSON.
  */
 import '@tensorflow/tfjs-layers';
 import * as tf from '@tensorflow/tfjs-core';
@@ -20,12 +19,11 @@ async function product(): Promise<number[]> {
   return Array.from(await y.data());
 }
 
-async function observe(): Promise<object> {
+async function observe() {
   offerSwiftShader();
   const withoutWebGPU = await failure(useCELoRAWebGPU());
   const gpu = create([]);
-  const adapter = await gpu.requestAdapter();
-  if (adapter === null) return {absence: 'there is no adapter'};
+  const adapter = (await gpu.requestAdapter())!;
   Object.assign(globalThis, globals);
   globalThis.navigator ??= {} as Navigator;
   Object.defineProperty(globalThis.navigator, 'gpu', {value: gpu});
@@ -46,8 +44,21 @@ async function observe(): Promise<object> {
     ),
     product: await product(),
     again: await failure(useCELoRAWebGPU({allowSoftware: true})),
+    lost: await loseDevice(device),
   };
 }
+
+/** A product under way, one after the loss, and one on the device after it. */
+async function loseDevice(device: GPUDevice) {
+  const underWay = failure(product());
+  device.destroy();
+  const messages = [await underWay, await failure(product())];
+  tf.removeBackend('webgpu');
+  await useCELoRAWebGPU({allowSoftware: true});
+  return {messages, product: await product()};
+}
+
+export type Seen = Awaited<ReturnType<typeof observe>>;
 
 console.log(JSON.stringify(await observe()));
 process.exit(0); // a GPU device keeps the process alive

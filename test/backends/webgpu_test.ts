@@ -5,6 +5,7 @@ import {useCELoRAWebGPU} from '../../src/webgpu.ts';
 import {describeBackends} from '../backends.ts';
 import {runNode} from '../support/command.ts';
 import {failure} from '../support/failure.ts';
+import type {Seen} from './webgpu_child.ts';
 
 const CHILD = fileURLToPath(new URL('webgpu_child.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -12,12 +13,13 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 describeBackends('useCELoRAWebGPU', (backend) => {
   if (backend !== 'webgpu') return;
 
-  it('starts the backend on a device with the features asked for and the adapter’s limits', async function () {
-    const seen = JSON.parse((await runNode(CHILD, ROOT)).trim().split('\n').at(-1)!);
-    if (seen.absence) {
-      this.test!.title += `: ${seen.absence}`;
-      this.skip();
-    }
+  /** What the child saw; it is a process of its own since it starts the backend, and loses its device. */
+  let seen: Seen;
+  before(async () => {
+    seen = JSON.parse((await runNode(CHILD, ROOT)).trim().split('\n').at(-1)!);
+  });
+
+  it('starts the backend on a device with the features asked for and the adapter’s limits', () => {
     expect(seen.withoutWebGPU).to.equal(
       'useCELoRAWebGPU: there is no WebGPU here (navigator.gpu); in Node, setUpWebGPU makes it',
     );
@@ -33,6 +35,14 @@ describeBackends('useCELoRAWebGPU', (backend) => {
     expect(seen.again).to.equal(
       "useCELoRAWebGPU: backend 'webgpu' has started already; call this before anything uses it",
     );
+  });
+
+  it('leaves a lost device to be replaced: an error that says so where a result is read, and at the next pass', () => {
+    const text =
+      "the GPU device is lost (destroyed: device was destroyed), and all its tensors with it; tf.removeBackend('webgpu'), " +
+      'start the backend again, make the model anew and resume from a checkpoint';
+    expect(seen.lost.messages).to.deep.equal([`a read: ${text}`, `LoRAMatMul: ${text}`]);
+    expect(seen.lost.product).to.deep.equal([3, 3, 3]);
   });
 
   it('names a wrong option and its value', async () => {

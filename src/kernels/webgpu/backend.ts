@@ -3,7 +3,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 
 /**
  * What we use of tfjs's WebGPUBackend, private parts included: they are those of tfjs-backend-webgpu 4.22, and all that
- * reads or writes them is dispatch.ts and encoding_cache.ts.
+ * reads or writes them is dispatch.ts, device_errors.ts and encoding_cache.ts.
  */
 export interface WebGPUBackend extends KernelBackend {
   device: GPUDevice;
@@ -14,7 +14,12 @@ export interface WebGPUBackend extends KernelBackend {
   computePassEncoder: GPUComputePassEncoder | null;
   dispatchCountInPass: number;
   commandQueueOwnedIds: WeakSet<object>;
-  bufferManager: {acquireBuffer(size: number, usage: number): GPUBuffer};
+  bufferManager: {
+    acquireBuffer(size: number, usage: number): GPUBuffer;
+    /** By `${size}_${usage}`. */
+    freeBuffers: Map<string, GPUBuffer[]>;
+    numBytesAllocated: number;
+  };
   uniformPendingDisposal: GPUBuffer[];
   activeTimers: {name: string; query: Promise<number>}[] | null;
   supportTimestampQuery: boolean;

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {WebGPUBackend} from './backend.ts';
+import {DeviceErrors, type Operand, requireWithinLimits} from './device_errors.ts';
 import {grid} from './grid.ts';
 import {identities, keepAtMost} from './kept.ts';
 import {type Specialization, specialize} from './shader.ts';
@@ -48,8 +49,13 @@ class DeviceCache {
   private readonly uniforms = keepAtMost<GPUBuffer>();
   private readonly groups = keepAtMost<GPUBindGroup>();
   private readonly idOf = identities();
+  private readonly device: GPUDevice;
+  readonly errors: DeviceErrors;
 
-  constructor(private readonly device: GPUDevice) {}
+  constructor(backend: WebGPUBackend) {
+    this.device = backend.device;
+    this.errors = new DeviceErrors(backend);
+  }
 
   pipeline(dispatch: Dispatch): Pipeline {
     const {label, source, specialization, outputs, inputs, uniforms, floats = {}} = dispatch;
@@ -93,15 +99,25 @@ class DeviceCache {
     return passing ? make() : this.uniforms(`${integers};${reals}`, make);
   }
 
-  group({pipeline, layout}: Pipeline, buffers: GPUBuffer[]): GPUBindGroup {
+  /** `checkNew` throws if one of the buffers, which were not bound together before, cannot be bound. */
+  group({pipeline, layout}: Pipeline, buffers: GPUBuffer[], checkNew: () => void): GPUBindGroup {
     return this.groups(`${[pipeline, ...buffers].map(this.idOf)}`, () => {
+      checkNew();
       const entries = buffers.map((buffer, binding) => ({binding, resource: {buffer}}));
       return this.device.createBindGroup({layout, entries});
     });
   }
 }
 
-const caches = new WeakMap<GPUDevice, DeviceCache>();
+const caches = new WeakMap<WebGPUBackend, DeviceCache>();
+
+function cacheOf(backend: WebGPUBackend): DeviceCache {
+  const known = caches.get(backend);
+  if (known !== undefined) return known;
+  const made = new DeviceCache(backend);
+  caches.set(backend, made);
+  return made;
+}
 
 /** Records a pass among those of tfjs's own programs, and submits when tfjs would. */
 export function dispatch(backend: WebGPUBackend, pass: Dispatch): void {
@@ -131,25 +147,23 @@ function withFloats(backend: WebGPUBackend, binding: Binding): Binding {
 }
 
 function run(backend: WebGPUBackend, pass: Dispatch): void {
-  const {device} = backend;
-  let cache = caches.get(device);
-  if (cache === undefined) {
-    cache = new DeviceCache(device);
-    caches.set(device, cache);
-  }
+  const cache = cacheOf(backend);
   const pipeline = cache.pipeline(pass);
   if (tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) return;
-  const tensors = [...pass.outputs, ...pass.inputs].map(({tensor}) => tensor.dataId);
-  const buffers = tensors.map((dataId) => bufferOf(backend, dataId));
-  const group = cache.group(pipeline, [...buffers, cache.uniform(backend, pass)]);
+  cache.errors.check(pass.label);
+  const operands = [...pass.outputs, ...pass.inputs];
+  const buffers = operands.map((operand) => bufferOf(backend, cache, pass.label, operand));
+  const group = cache.group(pipeline, [...buffers, cache.uniform(backend, pass)], () => {
+    for (const operand of operands) requireWithinLimits(backend.device, pass.label, operand);
+  });
   // their buffers are not to be given to others before these commands are submitted
-  for (const dataId of tensors) backend.commandQueueOwnedIds.add(dataId);
+  for (const {tensor} of operands) backend.commandQueueOwnedIds.add(tensor.dataId);
   record(backend, pipeline.pipeline, group, pass);
 }
 
-function bufferOf(backend: WebGPUBackend, dataId: object): GPUBuffer {
-  backend.uploadToGPU(dataId);
-  return backend.tensorMap.get(dataId).resource!;
+function bufferOf(backend: WebGPUBackend, cache: DeviceCache, label: string, operand: Operand): GPUBuffer {
+  cache.errors.allocate(label, operand);
+  return backend.tensorMap.get(operand.tensor.dataId).resource!;
 }
 
 function record(
@@ -196,10 +210,15 @@ export interface Copy {
 }
 
 /** Records copies, which take no shader and so any number of tensors at once, among the passes. */
-export function copy(backend: WebGPUBackend, copies: Copy[]): void {
+export function copy(backend: WebGPUBackend, label: string, copies: Copy[]): void {
   if (tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) return;
+  const cache = cacheOf(backend);
+  cache.errors.check(label);
   // before the encoder is taken: an upload ends its pass
-  const buffers = copies.map(({from, to}) => [from, to].map(({dataId}) => bufferOf(backend, dataId)));
+  const buffers = copies.map(({from, to}) => [
+    bufferOf(backend, cache, label, {name: 'from', tensor: from}),
+    bufferOf(backend, cache, label, {name: 'to', tensor: to}),
+  ]);
   backend.ensureCommandEncoderReady();
   backend.endComputePassEncoder();
   for (const [i, {from, fromStart = 0, to, toStart = 0, size}] of copies.entries()) {

@@ -19,6 +19,7 @@ export function packTensors(backend: WebGPUBackend, tensors: PackTensorsInputs):
   const flat = backend.makeTensorInfo([start + size], 'float32');
   copy(
     backend,
+    'PackTensors',
     parts.map(({tensor, start, size}) => ({from: tensor, to: flat, toStart: start, size})),
   );
   return flat;
@@ -32,6 +33,7 @@ export function unpackTensors(
   const tensors = shapes.map((shape) => backend.makeTensorInfo(shape, 'float32'));
   copy(
     backend,
+    'UnpackTensors',
     inARow(tensors).map(({tensor, start, size}) => ({from: flat, fromStart: start, to: tensor, size})),
   );
   return tensors;
