@@ -7,6 +7,7 @@ import {
   type LinearCrossEntropyArgs,
   linearCrossEntropy,
 } from '../../src/index.ts';
+import {weightsIn} from '../../src/layers/half_variable.ts';
 import {modelRunner} from '../../src/model/apply_model.ts';
 import {languageModelInputs} from '../../src/train/loss.ts';
 import {LlamaTiedHead} from './layers.ts';
@@ -46,7 +47,7 @@ function headOf(model: tfl.LayersModel): Head | undefined {
   }
   if (!(layer instanceof CELoRADense)) return {kernel: layer.weights[0]!.read()};
   if (layer.config.rank > 0) return undefined;
-  return {kernel: layer.baseVariables().kernel.read(), gradient: layer.gradient};
+  return {kernel: weightsIn(layer.baseVariables().kernel), gradient: layer.gradient};
 }
 
 export interface LossOptions {

@@ -5,8 +5,16 @@ import {FileError, quote} from '../files/json.ts';
 import {decodeTensor} from '../files/safetensors.ts';
 import {type AdapterConfig, adapterPrefix, LoRAAdapter} from '../layers/adapter.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
+import {matrixShape} from '../layers/half_variable.ts';
 import {checkName, refuseMerged} from '../model/adapters.ts';
-import {activeName, applyCELoRA, type CELoRAReport, celoraLayers, report} from '../model/convert.ts';
+import {
+  activeName,
+  applyCELoRA,
+  type CELoRAReport,
+  celoraLayers,
+  isHalfDense,
+  report,
+} from '../model/convert.ts';
 import {denseVariables, type Layer, layerTree} from '../model/layer_tree.ts';
 import {dropOptimizer} from '../model/replace_layer.ts';
 import {
@@ -88,7 +96,7 @@ interface Plan {
 
 function planLayer(layer: Layer, tensors: ModuleTensors, {configOf}: ReadConfig): Plan {
   const module = layer.name;
-  const [inputs, units] = kernelOf(layer).shape as [number, number];
+  const [inputs, units] = matrixShape(kernelOf(layer));
   const rank = tensors.A.entry.shape[0]!;
   const check = (side: Side, shape: number[]) => {
     const found = tensors[side].entry.shape;
@@ -158,7 +166,9 @@ export function loadAdapter(
   refuseMerged(celoraLayers(model), CALLER);
 
   const made = new Map<string, LoRAAdapter>();
-  const stock = new Set(plans.map(({layer}) => layer).filter((layer) => !(layer instanceof CELoRADense)));
+  const stock = new Set(
+    plans.map(({layer}) => layer).filter((layer) => !(layer instanceof CELoRADense) || isHalfDense(layer)),
+  );
   let recompile = false;
   try {
     for (const plan of plans) made.set(plan.layer.name, makeAdapter(plan, bytes));

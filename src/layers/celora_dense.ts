@@ -14,9 +14,19 @@ import {
   denseSettings,
   layerArgs,
   ownArgs,
+  requirePlainKernel,
   serializeSettings,
 } from './dense_args.ts';
+import {
+  halveVariable,
+  layoutOf,
+  refuseOverflow,
+  weightsIn,
+  widenVariable,
+  wordsFor,
+} from './half_variable.ts';
 import {firstShape} from './inputs.ts';
+import {KernelMerge} from './kernel_merge.ts';
 
 export type {CELoRADenseArgs} from './dense_args.ts';
 
@@ -49,8 +59,7 @@ export class CELoRADense extends tfl.layers.Layer {
   readonly dropoutSeed: RandomStream;
   private fixes: ReturnType<typeof installGradientFixes> | undefined;
   private isMerged: boolean;
-  /** The kernel before merging, and what identifies it after: unmerge gives it back bit for bit. */
-  private unmerged: {kernel: tf.Tensor; mergedData: object} | undefined;
+  private readonly kernelMerge = new KernelMerge();
   /** The data of a random frozen kernel, until training has warned of it. */
   private randomKernel: object | undefined;
   /** Whether training has warned that the adapter takes no part. */
@@ -58,17 +67,23 @@ export class CELoRADense extends tfl.layers.Layer {
 
   constructor(args: CELoRADenseArgs) {
     super(layerArgs(args));
-    const owner = `CELoRADense ${this.name}`;
+    const {owner} = this;
     const {trainBase = false, merged = false, ...options} = ownArgs(args);
     this.settings = denseSettings(args, this.name);
     this.units = args.units;
     this.config = resolveConfig(options, owner);
     this.trainBase = requireBoolean(owner, 'trainBase', trainBase);
     this.isMerged = requireBoolean(owner, 'merged', merged);
+    if (this.config.base !== 'float32') requirePlainKernel(owner, args, this.config.base);
     this.supportsMasking = true;
     this.inputSpec = [{minNDim: 2}];
     this.gradient = new ActivationGradient({...this.config, seed: seedFor(this.name, this.config.seed)});
     this.dropoutSeed = seedStream(seedFor(`${this.name}/dropout`, this.config.seed));
+  }
+
+  /** Who is named in errors. */
+  private get owner(): string {
+    return `CELoRADense ${this.name}`;
   }
 
   override build(inputShape: tfl.Shape | tfl.Shape[]): void {
@@ -79,6 +94,8 @@ export class CELoRADense extends tfl.layers.Layer {
     if (this.kernel === undefined) {
       this.checkRank(inputs);
       this.kernel = this.addBase('kernel', [inputs, this.units]);
+      this.checkBase();
+      this.halveBase();
       if (this.settings.useBias) this.bias = this.addBase('bias', [this.units]);
       if (!this.trainBase) this.randomKernel = this.kernel.read().dataId;
       this.addAdapter('lora_', inputs);
@@ -87,7 +104,8 @@ export class CELoRADense extends tfl.layers.Layer {
   }
 
   /**
-   * Builds the layer around a Dense's own variables instead of new ones; they are shared, not copied.
+   * Builds the layer around a Dense's own variables instead of new ones; they are shared, not copied. The kernel stays as it
+   * is, at full precision too, until `halveBase`.
    * @param kernel [in, units]. Its name decides the adapter's: `…/kernel` gives `…/lora_a` and `…/lora_b`.
    * @param bias [units], or none.
    */
@@ -149,15 +167,40 @@ export class CELoRADense extends tfl.layers.Layer {
   }
 
   private finishBuild(inputs: number): void {
-    const kernel = this.kernel!;
-    // a wrapper such as TimeDistributed disposes the variables of its layer, not the layer
+    this.inputSpec = [{minNDim: 2, axes: {[-1]: inputs}}];
+    this.hold();
+    this.built = true;
+  }
+
+  /** Refuses a kernel that cannot be held as the option `base` says. */
+  checkBase(): void {
+    const {base} = this.config;
+    const {kernel} = this.baseVariables();
+    if (base !== 'float32' && !layoutOf(kernel)) refuseOverflow(this.owner, kernel, kernel.read(), base);
+  }
+
+  /** Holds the kernel as the option `base` says. */
+  halveBase(): void {
+    const {base} = this.config;
+    const {kernel} = this.baseVariables();
+    if (base !== 'float32' && !layoutOf(kernel)) halveVariable(this.owner, kernel, base);
+  }
+
+  /** Holds the kernel at full precision from now on, with the values that it was rounded to. */
+  widenBase(): void {
+    this.kernelMerge.dispose();
+    widenVariable(this.baseVariables().kernel);
+    this.config = {...this.config, base: 'float32'};
+  }
+
+  /** Has the layer freed with its kernel: a wrapper such as TimeDistributed disposes the variables of its layer, not the layer. */
+  hold(): void {
+    const {kernel} = this.baseVariables();
     kernel.dispose = () => {
       this.release();
       kernel.dispose();
     };
-    this.inputSpec = [{minNDim: 2, axes: {[-1]: inputs}}];
     this.fixes ??= installGradientFixes();
-    this.built = true;
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: {[key: string]: unknown}): tf.Tensor {
@@ -165,7 +208,7 @@ export class CELoRADense extends tfl.layers.Layer {
       this.invokeCallHook(inputs, kwargs);
       const x = Array.isArray(inputs) ? inputs[0]! : inputs;
       const training = kwargs.training === true;
-      const kernel = this.kernel!.read();
+      const kernel = weightsIn(this.kernel!);
       const bias = this.bias?.read();
       const adapted = this.adapterEnabled && !this.isMerged;
       if (training) this.warnOfTraining(adapted);
@@ -204,16 +247,20 @@ export class CELoRADense extends tfl.layers.Layer {
 
   /**
    * Sets all weights ([lora_a, lora_b, kernel, bias] as `getWeights` returns them), or, given as many tensors as a
-   * Dense has, kernel and bias alone.
+   * Dense has, kernel and bias alone. A kernel at half precision, which `getWeights` returns as words (see `packHalf`), may be
+   * given as float32 [in, units] too.
    */
   override setWeights(weights: tf.Tensor[]): void {
     const base = this.base();
-    if (this.adapters.active === undefined || weights.length !== base.length) {
-      super.setWeights(weights);
-      return;
-    }
-    const given = new Map(base.map((variable, i) => [variable, weights[i]!]));
-    super.setWeights(this.weights.map((variable) => given.get(variable) ?? variable.read()));
+    const whole = this.adapters.active === undefined || weights.length !== base.length;
+    const given = new Map((whole ? this.weights : base).map((variable, i) => [variable, weights[i]!]));
+    const fitted = (variable: tfl.LayerVariable) => {
+      const value = given.get(variable);
+      return value ? wordsFor(this.owner, variable, value) : variable.read();
+    };
+    // too few or too many are for tfjs to refuse
+    const fits = !whole || weights.length === this.weights.length;
+    tf.tidy(() => super.setWeights(fits ? this.weights.map(fitted) : weights));
   }
 
   /** What the adapter adds to the kernel, s·AB [in, units]; zeros without adapter. The caller disposes it. */
@@ -231,46 +278,25 @@ export class CELoRADense extends tfl.layers.Layer {
 
   /**
    * Adds the adapter into the kernel, W ← W + s·AB, which makes the layer as cheap as a Dense; a second call does
-   * nothing. The kernel before is kept until `unmerge` or `dispose`, since subtracting would not restore its bits.
+   * nothing. The kernel before is kept until `unmerge` or `dispose`, since subtracting would not restore its bits. A kernel at
+   * half precision is rounded after it; `mergeCELoRA` adds at full precision.
    */
   merge(): void {
     if (this.isMerged) return;
-    const kernel = tf.keep(tf.clone(this.variable()));
-    this.addToKernel(1);
-    this.unmerged = {kernel, mergedData: this.variable().dataId};
+    this.kernelMerge.add(this.baseVariables().kernel, () => this.deltaWeight());
     this.isMerged = true;
   }
 
   /** Undoes `merge`: bit for bit, or by subtraction if the merged kernel was loaded or changed since. */
   unmerge(): void {
     if (!this.isMerged) return;
-    if (this.unmerged?.mergedData === this.variable().dataId) this.variable().assign(this.unmerged.kernel);
-    else this.addToKernel(-1);
-    this.forgetUnmerged();
+    this.kernelMerge.undo(this.baseVariables().kernel, () => this.deltaWeight());
     this.isMerged = false;
-  }
-
-  private addToKernel(sign: 1 | -1): void {
-    const variable = this.variable();
-    tf.tidy(() => {
-      const delta = this.deltaWeight();
-      variable.assign(sign > 0 ? tf.add(variable, delta) : tf.sub(variable, delta));
-    });
-  }
-
-  /** The kernel past LayerVariable.write, whose constraint must not clip a frozen kernel. */
-  private variable(): tf.Variable {
-    return this.baseVariables().kernel.read() as tf.Variable;
-  }
-
-  private forgetUnmerged(): void {
-    this.unmerged?.kernel.dispose();
-    this.unmerged = undefined;
   }
 
   /** Kernel and bias, as they are shared with the Dense that the layer was made from. */
   baseVariables(): {kernel: tfl.LayerVariable; bias: tfl.LayerVariable | undefined} {
-    if (!this.kernel) throw new Error(`CELoRADense ${this.name}: the layer is not built yet`);
+    if (!this.kernel) throw new Error(`${this.owner}: the layer is not built yet`);
     return {kernel: this.kernel, bias: this.bias};
   }
 
@@ -296,7 +322,8 @@ export class CELoRADense extends tfl.layers.Layer {
     Reflect.deleteProperty(this.kernel ?? {}, 'dispose');
     this.gradient.dispose();
     this.fixes?.dispose();
-    this.forgetUnmerged();
+    this.fixes = undefined;
+    this.kernelMerge.dispose();
   }
 
   /** The configuration of a stock Dense of the same name, shape and activation. */

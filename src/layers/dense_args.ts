@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {type CELoRAConfig, requireBoolean, requireOptions, show} from '../config.ts';
+import {type Base, type CELoRAConfig, requireBoolean, requireOptions, show} from '../config.ts';
 import {type LoRAMatMulArgs, loraMatMul} from '../ops/lora_mat_mul.ts';
 import {
   activationLayer,
@@ -58,6 +58,13 @@ export function layerArgs(args: CELoRADenseArgs): DenseArgs {
 /** What is no argument of `tf.layers.dense`: ours, and what nobody knows. */
 export function ownArgs(args: CELoRADenseArgs): Omit<CELoRADenseArgs, keyof DenseArgs> {
   return Object.fromEntries(Object.entries(args).filter(([name]) => !Object.hasOwn(DENSE_NAMES, name)));
+}
+
+/** Refuses what cannot be done with a kernel that is words, at half precision. */
+export function requirePlainKernel(owner: string, args: CELoRADenseArgs, base: Base): void {
+  const {trainBase, kernelRegularizer, kernelConstraint} = args;
+  const unfit = Object.entries({trainBase, kernelRegularizer, kernelConstraint}).find(([, value]) => value);
+  if (unfit) throw new Error(`${owner}: base must be 'float32' with ${unfit[0]}, but is ${show(base)}`);
 }
 
 /** The arguments of `tf.layers.dense` beyond those of every layer, each identifier resolved to what it stands for. */

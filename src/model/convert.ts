@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
 import {
   type CELoRAConfig,
@@ -11,6 +10,7 @@ import {
 import {planActivationGrad} from '../gradients/plan.ts';
 import {DEFAULT_ADAPTER} from '../layers/adapter.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
+import {layoutOf, matrixShape, sizeOf} from '../layers/half_variable.ts';
 import {
   freezeBase,
   recallTrainable,
@@ -58,11 +58,19 @@ export interface CELoRAReport {
   toString(): string;
 }
 
-/** The Dense layers that were replaced, by their kernels: to be put back as the same objects. */
+/** The layers that were replaced, by their kernels: to be put back as the same objects. */
 const originals = new WeakMap<LayerVariable, Layer>();
 
+/** A frozen Dense at half precision, as a model is built of to be loaded so: to be converted as a Dense is. */
+export const isHalfDense = (layer: Layer): boolean =>
+  layer instanceof CELoRADense &&
+  layer.config.base !== 'float32' &&
+  layer.config.keep === 1 &&
+  layer.adapters.names.length === 0 &&
+  !originals.has(layer.baseVariables().kernel);
+
 /** The largest rank that an adapter of the layer can have. */
-const fullRank = (layer: Layer): number => Math.min(...(denseVariables(layer).kernel.shape as number[]));
+const fullRank = (layer: Layer): number => Math.min(...matrixShape(denseVariables(layer).kernel));
 
 /** @param most The largest rank that any of the layers can have: more is no rank for a model. */
 function optionsFor(layer: Layer, options: ApplyOptions, most: number): CELoRAConfig {
@@ -71,7 +79,11 @@ function optionsFor(layer: Layer, options: ApplyOptions, most: number): CELoRACo
   const {target: _, overrides = [], freezeRest: __, ...base} = options;
   const chosen = overrides.filter((override) => matches(override.target, layer)).map(pick);
   const owner = `applyCELoRA, layer ${layer.name}`;
-  const config = resolveConfig(Object.assign({}, base, ...chosen), owner);
+  const held = layoutOf(denseVariables(layer).kernel)?.format;
+  const config = resolveConfig(Object.assign(held ? {base: held} : {}, base, ...chosen), owner);
+  if (held && config.base !== held) {
+    throw new Error(`${owner}: base must be ${show(held)}, as it is now, but is ${show(config.base)}`);
+  }
   if (config.rank > most && config.rank !== DEFAULT_CONFIG.rank) {
     throw new Error(
       `${owner}: rank must be at most ${most}, min(in, units) of the widest layer, but is ${config.rank}`,
@@ -98,7 +110,9 @@ function check(options: ApplyOptions): void {
 
 /** The Dense layers to convert; an error where a target means none, or where another model has taken one. */
 function chooseLayers(model: LayersModel, {target = 'all-dense', overrides = []}: ApplyOptions): Layer[] {
-  const dense = layerTree(model).leaves.filter((layer) => layer.getClassName() === 'Dense');
+  const dense = layerTree(model).leaves.filter(
+    (layer) => layer.getClassName() === 'Dense' || isHalfDense(layer),
+  );
   const names = (layers: Layer[]) => layers.map(({name}) => name).join(', ') || 'none';
   const chosen = dense.filter((layer) => matches(target, layer));
   if (chosen.length === 0) {
@@ -124,8 +138,10 @@ function chooseLayers(model: LayersModel, {target = 'all-dense', overrides = []}
  * Gives Dense layers of a model LoRA adapters with approximated gradients, in place: the model stays the same object,
  * the layers are exchanged inside its graph and share the variables of the old ones. Works for sequential and
  * functional models, nested models, shared layers, Dense inside TimeDistributed, and beside any other layers. Outputs
- * stay the same until training. A compiled model must be compiled again, and refuses to train until it is. Other models
- * that share the layers compute with the adapters too, but are saved without them; merged, all is one again.
+ * stay the same until training, but for what a `base` of half precision rounds. A compiled model must be compiled again, and
+ * refuses to train until it is. Other models that share the layers compute with the adapters too, but are saved without them
+ * (with kernels at half precision they cannot be saved); merged, all is one again. A frozen layer that is at half precision
+ * already, `celoraDense({rank: 0, keep: 1, base})`, is converted as a Dense is, and keeps its kernel.
  * @returns What was converted.
  * @throws Error for an invalid option, if target or that of an override matches no Dense layer (it lists those there
  *   are), or if one was converted as part of another model that shares it; the model is then as it was.
@@ -141,10 +157,12 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
     for (const layer of chosen) {
       made.push([layer, convertLayer(layer, optionsFor(layer, options, most), adapter)]);
     }
+    for (const [, layer] of made) layer.checkBase();
   } catch (error) {
-    for (const [, layer] of made) {
+    for (const [from, layer] of made) {
       layer.release();
       layer.discardAdapter();
+      if (from instanceof CELoRADense) from.hold();
     }
     setTrainable(flags);
     throw error;
@@ -153,6 +171,7 @@ export function applyCELoRA(model: LayersModel, options: ApplyOptions = {}): CEL
   for (const [from, to] of made) {
     replaceLayer(model, from, to);
     originals.set(to.baseVariables().kernel, from);
+    to.halveBase();
   }
   if (options.freezeRest ?? true) freezeBase(model);
   return report(
@@ -172,6 +191,10 @@ function convertLayer(layer: Layer, config: CELoRAConfig, adapter: string): CELo
   });
   converted.adapters.activate(adapter);
   converted.adopt(kernel, bias);
+  if (layer instanceof CELoRADense) {
+    layer.release();
+    converted.hold();
+  }
   converted.addLoss(layer.losses); // the regularizers', functions of the shared variables
   return converted;
 }
@@ -193,8 +216,8 @@ export function report(model: LayersModel, converted: CELoRADense[], recompile: 
     }),
   );
   // a layer shared across models is listed in each
-  const count = (weights: {shape: (number | null)[]}[]) =>
-    [...new Set(weights)].reduce((sum, {shape}) => sum + tf.util.sizeFromShape(shape as number[]), 0);
+  const count = (weights: LayerVariable[]) =>
+    [...new Set(weights)].reduce((sum, weight) => sum + sizeOf(weight), 0);
   const trainableParams = count(model.trainableWeights);
   const totalParams = count(model.weights);
   return {
@@ -238,17 +261,23 @@ export function adaptedLayers(model: LayersModel, caller: string): CELoRADense[]
   return found;
 }
 
-/** Puts stock Dense layers back, the same objects where they are known, and the trainable flags as they were. */
-export function restoreDense(model: LayersModel, layers: CELoRADense[]): void {
+/**
+ * Puts the layers before a conversion back, the same objects where they are known, and the trainable flags as they were.
+ * @param stock Whether all of them become stock Dense layers at full precision; else what was at half precision stays so.
+ */
+export function restoreLayers(model: LayersModel, layers: CELoRADense[], stock: boolean): void {
   const loaded: LayerVariable[] = [];
   for (const layer of layers) {
     const {kernel, bias} = layer.baseVariables();
-    const original = originals.get(kernel);
+    const known = originals.get(kernel);
+    const original = stock && known instanceof CELoRADense ? undefined : known;
     if (!original) loaded.push(kernel, ...(bias ? [bias] : []));
+    if (!(original instanceof CELoRADense)) layer.widenBase();
     replaceLayer(model, layer, original ?? denseAround(layer));
     originals.delete(kernel);
     layer.release();
     layer.discardAdapter();
+    if (original instanceof CELoRADense) original.hold();
   }
   recallTrainable(model);
   // nobody knows what they were

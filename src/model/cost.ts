@@ -2,6 +2,7 @@ import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {show} from '../config.ts';
 import {planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
+import {matrixShape} from '../layers/half_variable.ts';
 import {denseVariables, type Layer, layerTree} from './layer_tree.ts';
 import {formatTable} from './table.ts';
 
@@ -43,7 +44,7 @@ function unitFor(number: number): {unit: string; size: number} {
 function layerCost(layer: Layer, tokens: number): LayerCost {
   const adapted = layer instanceof CELoRADense;
   const {kernel} = adapted ? layer.baseVariables() : denseVariables(layer);
-  const [inputs, units] = kernel.shape as [number, number];
+  const [inputs, units] = matrixShape(kernel);
   // a layer used in several places is computed in each
   const rows = tokens * Math.max(1, layer.inboundNodes.length);
   const product = rows * inputs * units;

@@ -4,6 +4,7 @@ import {requireBoolean} from '../config.ts';
 import {ActivationGradient} from '../gradients/activation_gradient.ts';
 import type {AdapterTerm} from '../kernels/kernel_names.ts';
 import type {CELoRADense} from '../layers/celora_dense.ts';
+import {weightsIn} from '../layers/half_variable.ts';
 import {activationGrad} from '../ops/activation_grad.ts';
 import {count} from '../ops/check.ts';
 import {deviceRandomUniform} from '../ops/random_uniform.ts';
@@ -55,8 +56,9 @@ const median = (values: number[]): number => values.sort((a, b) => a - b)[values
 
 async function measure(layer: CELoRADense, rows: number, rounds: number): Promise<[number, number]> {
   const {config, units, adapters, trainBase} = layer;
-  const kernel = layer.baseVariables().kernel.read();
-  const frozenData = trainBase ? undefined : kernel.dataId;
+  const variable = layer.baseVariables().kernel;
+  const kernel = weightsIn(variable);
+  const frozenData = trainBase ? undefined : variable.read().dataId;
   const random = (shape: number[], seed: number) =>
     tf.tidy(() => tf.sub<tf.Tensor2D>(deviceRandomUniform<tf.Tensor2D>(shape, seed), 0.5));
   const dy = random([rows, units], 1);
@@ -118,7 +120,7 @@ export async function benchmarkCELoRA(
   const layers: LayerBenchmark[] = [];
   for (const layer of adaptedLayers(model, caller)) {
     const {name, inputs, units, config, trainBase} = layer;
-    const {keep, frozenRank, rank, axis, refreshEvery, minSize, score} = config;
+    const {keep, frozenRank, rank, axis, refreshEvery, minSize, score, base} = config;
     const alike = [
       inputs,
       units,
@@ -129,6 +131,7 @@ export async function benchmarkCELoRA(
       refreshEvery,
       minSize,
       score,
+      base,
       trainBase,
     ].join();
     const [exactMs, approximatedMs] = known.get(alike) ?? (await measure(layer, rows, rounds));

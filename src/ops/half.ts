@@ -29,10 +29,15 @@ export const overflowError = (owner: string, largest: number): Error | undefined
 const readsAtOnce = () => tf.getBackend() !== 'webgpu' || typeof OffscreenCanvas !== 'undefined';
 
 /**
- * Refuses numbers beyond a format's range.
+ * Refuses numbers beyond a format's range, and a backend that cannot hold words.
  * @returns Where they cannot be read at once, the largest magnitude when it is there: the caller is to look at it then.
  */
 export function checkRange(owner: string, x: tf.Tensor, format: HalfFormat): Promise<number> | undefined {
+  if (tf.getBackend() === 'webgl') {
+    throw new Error(
+      `${owner}: ${show(format)} is not to be had on backend 'webgl': it has no 32-bit integers`,
+    );
+  }
   if (format !== 'float16' || x.size === 0) return undefined;
   const largest = tf.tidy(() => tf.max(tf.abs(x)));
   if (!readsAtOnce()) {
@@ -62,14 +67,13 @@ export function packHalf(x: tf.Tensor, format: HalfFormat): HalfMatrix {
   if (!FORMATS.includes(format)) {
     throw new Error(`${op}: format must be one of ${FORMATS.map(show).join(', ')}, but is ${show(format)}`);
   }
-  if (tf.getBackend() === 'webgl') {
-    throw new Error(
-      `${op}: format must not be ${show(format)} on backend 'webgl': it has no 32-bit integers`,
-    );
-  }
   void checkRange(op, x, format)?.catch(() => undefined);
-  return {words: runKernel<tf.Tensor>(PackHalf, {x}, {format}), format, columns};
+  return {words: packWords(x, format), format, columns};
 }
+
+/** The words alone, of numbers that are known to be in range. */
+export const packWords = (x: tf.Tensor, format: HalfFormat): tf.Tensor =>
+  runKernel<tf.Tensor>(PackHalf, {x}, {format});
 
 /** The matrix [rows, columns] as float32. */
 export const unpackHalf = ({words, format, columns}: HalfMatrix): tf.Tensor2D =>

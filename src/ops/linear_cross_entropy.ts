@@ -7,7 +7,8 @@ import {ActivationGrad, LoRAMatMul} from '../kernels/kernel_names.ts';
 import {runKernel} from '../kernels/register.ts';
 import {AttachGradient, CrossEntropy, CrossEntropyGrad} from '../kernels/training_kernel_names.ts';
 import {activationGrad} from './activation_grad.ts';
-import {matrix, vector} from './check.ts';
+import {vector} from './check.ts';
+import {isHalf, operandOf, type Weights, weightMatrix} from './half.ts';
 import {checkLabels, countLabels, type LabelOptions} from './labels.ts';
 import {product} from './product.ts';
 
@@ -15,7 +16,7 @@ export interface LinearCrossEntropyArgs extends LabelOptions {
   /** Hidden states x [..., d], float32. */
   x: tf.Tensor;
   /** The head W [d, V]; [V, d] if `transposed`, as an embedding's table is. */
-  kernel: tf.Tensor;
+  kernel: Weights;
   /** Default false. */
   transposed?: boolean;
   /** b [V]. */
@@ -31,7 +32,7 @@ export interface LinearCrossEntropyArgs extends LabelOptions {
 }
 
 interface Head {
-  kernel: tf.Tensor;
+  kernel: Weights;
   transposed: boolean;
   bias: tf.Tensor | undefined;
   gradient: ActivationGradient | undefined;
@@ -56,7 +57,7 @@ export function linearCrossEntropy(args: LinearCrossEntropyArgs): tf.Scalar {
   const op = 'linearCrossEntropy';
   registerGradients();
   const {x, kernel, bias, transposed = false, gradient, trainKernel, chunkBytes = 2 ** 28} = args;
-  const shape = matrix(op, 'kernel', kernel);
+  const shape = weightMatrix(op, 'kernel', kernel);
   const [inputs, classes] = transposed ? [shape[1], shape[0]] : shape;
   if (x.rank < 2 || x.dtype !== 'float32' || x.shape.at(-1) !== inputs) {
     throw new Error(
@@ -71,14 +72,18 @@ export function linearCrossEntropy(args: LinearCrossEntropyArgs): tf.Scalar {
   if (typeof chunkBytes !== 'number' || !(chunkBytes > 0))
     throw new Error(`${op}: chunkBytes must be a number > 0, but is ${show(chunkBytes)}`);
 
+  const {tensor} = operandOf(kernel);
+  if (isHalf(kernel) && trainKernel) {
+    throw new Error(`${op}: trainKernel must not be true for a kernel at half precision`);
+  }
   const trains = (tensor: tf.Tensor) => trainKernel ?? (tensor instanceof tf.Variable && tensor.trainable);
   const wants = new Set<Want>();
   if (isRecording()) {
     wants.add('x');
-    if (trains(kernel)) wants.add('kernel');
+    if (trains(tensor)) wants.add('kernel');
     if (bias && trains(bias)) wants.add('bias');
   }
-  const head = {kernel, bias, transposed, gradient, frozenData: trains(kernel) ? undefined : kernel.dataId};
+  const head = {kernel, bias, transposed, gradient, frozenData: trains(tensor) ? undefined : tensor.dataId};
   return tf.tidy(() => {
     const rows = tf.reshape(x, [-1, inputs]) as tf.Tensor2D;
     const chunkRows = Math.max(1, Math.floor(chunkBytes / (4 * classes)));
@@ -88,7 +93,7 @@ export function linearCrossEntropy(args: LinearCrossEntropyArgs): tf.Scalar {
       return lossAndGradients(rows, labels, scale, head, chunks, wants);
     });
     let value = loss;
-    for (const [name, input] of Object.entries({x: rows, kernel, bias})) {
+    for (const [name, input] of Object.entries({x: rows, kernel: tensor, bias})) {
       const given = gradients[name as Want];
       if (input && given) value = runKernel<tf.Scalar>(AttachGradient, {value, input, gradient: given});
     }
@@ -153,12 +158,13 @@ function chunkLosses(
 }
 
 function logitsOf(x: tf.Tensor, {kernel, bias, transposed}: Head): tf.Tensor {
+  const {tensor, half} = operandOf(kernel);
   if (!transposed) {
-    const attrs = {hasBias: bias !== undefined, hasAdapter: false, scale: 1, activation: 'linear'};
-    return runKernel(LoRAMatMul, bias ? [x, kernel, bias] : [x, kernel], attrs);
+    const attrs = {hasBias: bias !== undefined, hasAdapter: false, scale: 1, activation: 'linear', half};
+    return runKernel(LoRAMatMul, bias ? [x, tensor, bias] : [x, tensor], attrs);
   }
   // x · tableᵀ is what that kernel computes for a dy of x
-  const logits = runKernel<tf.Tensor>(ActivationGrad, {dy: x, kernel}, {transposed: false});
+  const logits = runKernel<tf.Tensor>(ActivationGrad, {dy: x, kernel: tensor}, {transposed: false, half});
   return bias ? tf.add(logits, bias) : logits;
 }
 

@@ -277,6 +277,7 @@ describeBackends('the arguments of CELoRADense', (backend) => {
       score: 'gradient',
       axis: 'rows',
       minSize: 77,
+      base: 'float32', // the others go with no trainBase; half_test.ts has them
       seed: 12,
     };
     const layer = celoraDense(args);
