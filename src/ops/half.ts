@@ -25,8 +25,11 @@ export const overflowError = (owner: string, largest: number): Error | undefined
         `${owner}: 'float16' holds numbers from -65504 to 65504, but there is one of size ${largest}`,
       );
 
-/** Whether tensors of the current backend can be read at once: WebGPU does it through a canvas, which Node has not. */
-const readsAtOnce = () => tf.getBackend() !== 'webgpu' || typeof OffscreenCanvas !== 'undefined';
+/**
+ * Whether tensors of the current backend can be read at once: WebGPU does it through a canvas, which Node has not, and by
+ * which Chromium loses a software adapter's device.
+ */
+const readsAtOnce = () => tf.getBackend() !== 'webgpu';
 
 /**
  * Refuses numbers beyond a format's range, and a backend that cannot hold words.
@@ -59,7 +62,7 @@ export function checkRange(owner: string, x: tf.Tensor, format: HalfFormat): Pro
  * @param x [rows, columns], float32.
  * @param format 'float16' (11 significant bits, numbers up to 65504) or 'bfloat16' (8, the range of float32).
  * @throws Error for an operand that is no float32 matrix, a format that there is not, a number that float16 cannot hold
- *   (on WebGPU in Node, where it cannot be read, it becomes infinite), and on backend 'webgl', which has no 32-bit integers.
+ *   (on WebGPU, where it cannot be read at once, it becomes infinite), and on backend 'webgl', which has no 32-bit integers.
  */
 export function packHalf(x: tf.Tensor, format: HalfFormat): HalfMatrix {
   const op = 'packHalf';
