@@ -1,0 +1,23 @@
+import {LossChart} from './page/chart.ts';
+import {WorkerClient} from './page/client.ts';
+import {byId} from './page/dom.ts';
+import {mountModel} from './page/model_panel.ts';
+import {mountNotices} from './page/notices.ts';
+import {Phase} from './page/phase.ts';
+import {mountSamples} from './page/samples_panel.ts';
+import {Strips} from './page/strips.ts';
+import {mountText} from './page/text_panel.ts';
+import {mountTraining} from './page/training_panel.ts';
+
+const phase = new Phase();
+const client = new WorkerClient();
+const text = mountText();
+mountNotices(client, phase);
+mountModel(client, phase);
+mountSamples(client, phase);
+mountTraining(client, phase, {
+  chart: new LossChart(byId('chart')),
+  strips: new Strips(byId('strips')),
+  readText: () => text.read(),
+});
+client.start('auto');
