@@ -4,4 +4,5 @@ export {setUpTensorFlow, type TensorFlowLibrary} from './backends/tensorflow_nod
 export {setUpWasm} from './backends/wasm_node.ts';
 export type {WebGPUAdapter, WebGPUOptions} from './backends/webgpu_adapter.ts';
 export {setUpWebGPU} from './backends/webgpu_node.ts';
+export {installTensorFlowSharing} from './kernels/tensorflow/sharing.ts';
 export {folderStore} from './train/folder_store.ts';

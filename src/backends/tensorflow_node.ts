@@ -2,6 +2,7 @@ import './node_util_shim.ts';
 import {createRequire} from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import type {TensorFlowBackend} from '../kernels/tensorflow/backend.ts';
+import {installTensorFlowSharing} from '../kernels/tensorflow/sharing.ts';
 import {registerNativeOps} from './native_ops.ts';
 import {activate, isMissing} from './start.ts';
 
@@ -13,6 +14,8 @@ export interface TensorFlowLibrary {
   onGPU: boolean;
   /** Why the package's own CUDA kernels do not serve, and TensorFlow's stock ops do; undefined if they can. */
   stockOps: string | undefined;
+  /** What spares it operations and uploads: tfjs's own kernels take over when it is disposed. */
+  sharing: ReturnType<typeof installTensorFlowSharing>;
 }
 
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
@@ -42,10 +45,13 @@ export async function setUpTensorFlow(): Promise<TensorFlowLibrary> {
   if (tf.findBackendFactory('tensorflow') == null) load();
   await activate('tensorflow');
   const {binding, isUsingGpuDevice: onGPU} = tf.backend() as TensorFlowBackend;
+  sharing ??= installTensorFlowSharing();
   const stockOps = registerNativeOps();
   if (onGPU && stockOps !== undefined) sayOnce(stockOps);
-  return {version: binding.TF_Version, onGPU, stockOps};
+  return {version: binding.TF_Version, onGPU, stockOps, sharing};
 }
+
+let sharing: TensorFlowLibrary['sharing'] | undefined;
 
 let said = false;
 
