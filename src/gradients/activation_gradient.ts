@@ -24,6 +24,8 @@ interface Residual {
 /** What depends on the last selection. */
 interface Selection {
   indices: tf.Tensor1D;
+  /** By which they were selected; not known of a selection that was restored. */
+  scores?: tf.Tensor1D;
   /** Made when it is needed; none for a trainable kernel, whose columns are gathered afresh: a copy would be stale. */
   packed?: Weights;
   /** The backward pass that made it. */
@@ -111,6 +113,14 @@ export class ActivationGradient {
   /** The selected columns I, int32 [k], ascending; undefined before the first selection. Owned by this object. */
   get indices(): tf.Tensor1D | undefined {
     return this.selection?.indices;
+  }
+
+  /**
+   * The scores [out] of all columns in the last selection; undefined before the first, and for one that was restored. The
+   * share of score energy that is kept is Σ scores² over `indices` to that over all. Owned by this object.
+   */
+  get selectionScores(): tf.Tensor1D | undefined {
+    return this.selection?.scores;
   }
 
   /**
@@ -220,7 +230,10 @@ export class ActivationGradient {
   private select(pass: ObservedPass, kept: number): void {
     disposeAll(this.selection);
     this.selection = {
-      ...keepAll(() => ({indices: selectColumns(this.scores(pass), kept)})),
+      ...keepAll(() => {
+        const scores = this.scores(pass);
+        return {indices: selectColumns(scores, kept), scores};
+      }),
       madeAt: this.counts.backwardPasses,
     };
     this.counts.refreshes++;

@@ -197,7 +197,7 @@ class Run<B extends object> {
     tf.dispose(best);
     this.progress = progress;
     this.saved = {step: progress.step, name};
-    this.emit({type: 'resume', step: progress.step, name});
+    this.emit({type: 'resume', step: progress.step, name, losses: [...progress.losses]});
     return true;
   }
 

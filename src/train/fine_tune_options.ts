@@ -16,8 +16,10 @@ export type TrainingEvent =
   | {type: 'eval'; step: number; loss: number; best: boolean}
   /** These layers selected columns anew in the backward pass of the step. */
   | {type: 'refresh'; step: number; layers: string[]}
-  /** The run was saved under this name, or goes on from it. */
-  | {type: 'checkpoint' | 'resume'; step: number; name: string};
+  /** The run was saved under this name. */
+  | {type: 'checkpoint'; step: number; name: string}
+  /** The run goes on from what was saved under this name; `losses`: of the steps before. */
+  | {type: 'resume'; step: number; name: string; losses: readonly number[]};
 
 export interface EvaluationPlan<B extends object> {
   /** The held-out data, one pass of which is an evaluation. */

@@ -4,8 +4,9 @@ import {ActivationGradient, sampleRows} from '../../src/index.ts';
 import {randomStream} from '../../src/random.ts';
 import {describeBackends, expectClose} from '../backends.ts';
 import {randomDy, tensorOf} from '../ops/tensors.ts';
+import {columnScores, largest} from '../reference/columns.ts';
 import {exactDx} from '../reference/lora.ts';
-import {at, type Matrix, matrix, scale, transpose} from '../reference/matrix.ts';
+import {at, columnNorms, type Matrix, matrix, scale, transpose} from '../reference/matrix.ts';
 import {sampledDx} from '../reference/rows.ts';
 import {
   dyOf,
@@ -48,6 +49,20 @@ describeBackends('ActivationGradient', () => {
     expect(seventh).to.deep.equal(fourth);
     expect(gradient.stats).to.include({backwardPasses: 7, exactPasses: 0, kept: sizes.units / 4});
     gradient.dispose();
+  });
+
+  it('has the scores of its last selection, and none before it', async () => {
+    const gradient = new ActivationGradient({...options, frozenRank: 0});
+    const [w, dy] = [kernelMatrix(1), dyOf(0)];
+    expect(gradient.selectionScores).to.equal(undefined);
+    const kernel = variableOf(w, false);
+    pass(gradient, kernel, dy).dispose();
+    pass(gradient, kernel, dyOf(1)).dispose(); // selects nothing
+    const scores = columnScores(dy, columnNorms(w), 'product');
+    await expectClose(gradient.selectionScores!, scores);
+    expect(await indicesOf(gradient)).to.deep.equal(largest(scores, sizes.units / 4));
+    gradient.dispose();
+    expect(gradient.selectionScores).to.equal(undefined);
   });
 
   it('selects at every pass with refreshEvery 1', () => {

@@ -63,7 +63,8 @@ describeOnHost('a run that is resumed', () => {
       const checkpoints = {store, every: 5, resume: true};
       const {result, events} = await recorded({...busyOptions(second), checkpoints});
       expect(result, `stopped at ${stop}`).to.deep.equal(whole.result);
-      expect(events[0]).to.deep.include({type: 'resume', step: begun.result.losses.length});
+      const {losses} = begun.result;
+      expect(events[0]).to.deep.include({type: 'resume', step: losses.length, losses});
       expect([...essence(begun.events), ...essence(events)].sort(byStep)).to.deep.equal(
         essence(whole.events).sort(byStep),
       );
