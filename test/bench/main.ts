@@ -1,9 +1,9 @@
-import {writeFile} from 'node:fs/promises';
+import {rename, writeFile} from 'node:fs/promises';
 import {cpus, platform, release} from 'node:os';
 import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
-import {chooseBackend} from '../../src/node.ts';
-import {fidelitySuite} from './fidelity.ts';
+import {startBackend} from './backend.ts';
+import {fidelitySuite} from './fidelity/suite.ts';
 import {gradientSuite} from './gradient.ts';
 import {layerSuite} from './layer.ts';
 import {opsSuite} from './ops.ts';
@@ -34,6 +34,9 @@ const {values, positionals} = parseArgs({
     steps: {type: 'string', default: '300'},
     length: {type: 'string', default: '256'},
     windows: {type: 'string', default: '192'},
+    time: {type: 'boolean', default: false},
+    processes: {type: 'string', default: '1'},
+    gpus: {type: 'string', default: '0'},
   },
 });
 const name = positionals[0] ?? 'layer';
@@ -43,20 +46,13 @@ if (!suite || !(rounds >= 1)) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
     `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--flag NAME=true]… [--json FILE]\n` +
-      'fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]',
+      'fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
+      '          [--time | --processes 1 [--gpus N]]',
   );
   process.exit(2);
 }
 
-const {backend, device} = await chooseBackend(values.backend);
-// flags of tfjs, CELORA_TENSORFLOW_OPS=true for one; a backend must be there for those of ours
-for (const flag of values.flag) {
-  const [flagName, value] = flag.split('=') as [string, string?];
-  if (value !== 'true' && value !== 'false') {
-    throw new Error(`--flag must be NAME=true or NAME=false, but is '${flag}'`);
-  }
-  tf.env().set(flagName, value === 'true');
-}
+const {backend, device} = await startBackend(values.backend, values.flag);
 const machine = {
   backend,
   device,
@@ -73,7 +69,9 @@ console.log(
 );
 const save = async (results: object[]) => {
   if (!values.json) return;
-  await writeFile(values.json, `${JSON.stringify({suite: name, machine, rounds, results}, null, 2)}\n`);
+  const part = `${values.json}.part`;
+  await writeFile(part, `${JSON.stringify({suite: name, machine, rounds, results}, null, 2)}\n`);
+  await rename(part, values.json);
 };
 const results = await suite({
   rounds,
@@ -87,6 +85,11 @@ const results = await suite({
     steps: Number(values.steps),
     length: Number(values.length),
     windows: Number(values.windows),
+    time: values.time,
+    processes: Number(values.processes),
+    gpus: Number(values.gpus),
+    json: values.json,
+    setup: {backend, flags: values.flag},
   },
   say: (text) => console.log(text),
   save,

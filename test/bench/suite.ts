@@ -13,6 +13,16 @@ export interface FidelityOptions {
   /** Tokens of a window, and held-out windows. */
   length: number;
   windows: number;
+  /** Time the steps of each configuration, instead of training it to its end. */
+  time: boolean;
+  /** That train at the same time. */
+  processes: number;
+  /** NVIDIA GPUs that they are divided among; 0: each uses what it finds. */
+  gpus: number;
+  /** Results that there are. */
+  json: string | undefined;
+  /** How a process starts its backend. */
+  setup: {backend: string; flags: readonly string[]};
 }
 
 export interface SuiteOptions {

@@ -1,4 +1,4 @@
-import {type ApplyOptions, type Budget, type CELoRAConfig, paperConfig} from '../../src/index.ts';
+import {type ApplyOptions, type Budget, type CELoRAConfig, paperConfig} from '../../../src/index.ts';
 
 /** Rows of a batch in the protocol; fewer are exact LoRA at the same number of multiply-adds. */
 export const BATCH = 16;
@@ -16,7 +16,10 @@ export interface Row {
 const PROJECTIONS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 const EXACT: ApplyOptions = {target: PROJECTIONS, keep: 1, frozenRank: 0};
 
-const exact = (batch: number, name = `exact LoRA, batch ${batch}`, apply: ApplyOptions = {}): Row => ({
+/** Of exact LoRA with so many rows in a batch. */
+export const exactName = (batch: number | ''): string => `exact LoRA, batch ${batch}`;
+
+const exact = (batch: number, name = exactName(batch), apply: ApplyOptions = {}): Row => ({
   name,
   batch,
   apply: {...EXACT, ...apply},

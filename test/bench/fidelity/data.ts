@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import type {LlamaTokenizer} from '../../demos/llama/tokenizer.ts';
-import {readTextData} from '../../demos/node/text_data.ts';
+import type {LlamaTokenizer} from '../../../demos/llama/tokenizer.ts';
+import {readTextData} from '../../../demos/node/text_data.ts';
 import {
   ActivationGradient,
   type BatchLoss,
@@ -10,8 +10,8 @@ import {
   type Example,
   linearCrossEntropy,
   type TokenBatch,
-} from '../../src/index.ts';
-import {tokenBatch} from '../../src/train/batches.ts';
+} from '../../../src/index.ts';
+import {tokenBatch} from '../../../src/train/batches.ts';
 
 export interface Tokens {
   train: Int32Array;

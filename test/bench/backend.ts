@@ -1,0 +1,21 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {type ChosenBackend, chooseBackend} from '../../src/node.ts';
+
+/**
+ * Starts a backend, and sets flags of tfjs on it: CELORA_TENSORFLOW_OPS=true for one. A backend must be there for those of
+ * ours.
+ */
+export async function startBackend(
+  name: string | undefined,
+  flags: readonly string[],
+): Promise<ChosenBackend> {
+  const chosen = await chooseBackend(name);
+  for (const flag of flags) {
+    const [flagName, value] = flag.split('=') as [string, string?];
+    if (value !== 'true' && value !== 'false') {
+      throw new Error(`--flag must be NAME=true or NAME=false, but is '${flag}'`);
+    }
+    tf.env().set(flagName, value === 'true');
+  }
+  return chosen;
+}
