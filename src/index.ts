@@ -74,6 +74,7 @@ export {type FactorizeOptions, factorize} from './ops/factorize.ts';
 export {type GatedUnitOptions, gatedUnit} from './ops/gated_unit.ts';
 export {type HalfMatrix, packHalf, unpackHalf, type Weights} from './ops/half.ts';
 export type {LabelOptions, Reduction} from './ops/labels.ts';
+export {largestTensor} from './ops/largest_tensor.ts';
 export {type LayerNormOptions, layerNorm} from './ops/layer_norm.ts';
 export {type LinearCrossEntropyArgs, linearCrossEntropy} from './ops/linear_cross_entropy.ts';
 export {type LoRAMatMulArgs, loraMatMul} from './ops/lora_mat_mul.ts';

@@ -1,4 +1,5 @@
 import type {Tensor} from '@tensorflow/tfjs-core';
+import type {WeightAttrs} from './kernel_names.ts';
 
 /**
  * The kernels of a training step at both ends of a model: loss, embedding, optimizer; as kernel_names.ts has those of
@@ -71,7 +72,7 @@ export interface EmbeddingLookupInputs {
   /** int32 [N], each 0 … V − 1. */
   ids: Tensor;
 }
-export interface EmbeddingLookupAttrs {
+export interface EmbeddingLookupAttrs extends WeightAttrs {
   /** V. */
   classes: number;
 }

@@ -10,29 +10,39 @@ import {activationGrad} from './activation_grad.ts';
 import {vector} from './check.ts';
 import {isHalf, operandOf, type Weights, weightMatrix} from './half.ts';
 import {checkLabels, countLabels, type LabelOptions} from './labels.ts';
+import {largestTensor} from './largest_tensor.ts';
 import {product} from './product.ts';
 
 export interface LinearCrossEntropyArgs extends LabelOptions {
   /** Hidden states x [..., d], float32. */
   x: tf.Tensor;
-  /** The head W [d, V]; [V, d] if `transposed`, as an embedding's table is. */
-  kernel: Weights;
+  /**
+   * The head W [d, V]; [V, d] if `transposed`, as an embedding's table is. Or parts of one, the classes of each following those
+   * before, for a head that is larger than a tensor may be (`largestTensor`). One in parts or at half precision is frozen.
+   */
+  kernel: Weights | readonly Weights[];
   /** Default false. */
   transposed?: boolean;
   /** b [V]. */
   bias?: tf.Tensor | undefined;
   /** int32 [...]. */
   labels: tf.Tensor;
-  /** How dx is computed; absent = exactly. The object owns the derived state: one for each head. */
+  /** How dx is computed; absent = exactly, as it must be with a head in parts. The object owns the derived state: one for each head. */
   gradient?: ActivationGradient | undefined;
   /** Whether kernel and bias get a gradient. Default: each if it is a trainable `tf.Variable`. */
   trainKernel?: boolean;
-  /** The most bytes that the logits of a chunk of rows may take; one row is the least. Default 256 MiB. */
+  /**
+   * The most bytes that the logits of a chunk of rows may take; one row is the least. Default 256 MiB, or what a tensor may
+   * have if that is less.
+   */
   chunkBytes?: number;
 }
 
 interface Head {
-  kernel: Weights;
+  /** One, or several of which each has the classes that follow those of the one before. */
+  parts: readonly Weights[];
+  /** Of each part. */
+  classes: number[];
   transposed: boolean;
   bias: tf.Tensor | undefined;
   gradient: ActivationGradient | undefined;
@@ -56,49 +66,71 @@ type Want = 'x' | 'kernel' | 'bias';
 export function linearCrossEntropy(args: LinearCrossEntropyArgs): tf.Scalar {
   const op = 'linearCrossEntropy';
   registerGradients();
-  const {x, kernel, bias, transposed = false, gradient, trainKernel, chunkBytes = 2 ** 28} = args;
-  const shape = weightMatrix(op, 'kernel', kernel);
-  const [inputs, classes] = transposed ? [shape[1], shape[0]] : shape;
+  const {x, bias, transposed = false, gradient, chunkBytes = Math.min(2 ** 28, largestTensor())} = args;
+  const parts: readonly Weights[] = Array.isArray(args.kernel) ? args.kernel : [args.kernel as Weights];
+  const {inputs, classes} = checkParts(op, parts, transposed);
+  const allClasses = classes.reduce((sum, count) => sum + count);
   if (x.rank < 2 || x.dtype !== 'float32' || x.shape.at(-1) !== inputs) {
     throw new Error(
       `${op}: x must be float32 of shape [..., ${inputs}] and rank ≥ 2, but is ${x.dtype} of shape [${x.shape}]`,
     );
   }
   checkLabels(op, args.labels, x.shape.slice(0, -1));
-  if (bias) vector(op, 'bias', bias, classes);
+  if (bias) vector(op, 'bias', bias, allClasses);
   if (gradient && gradient.transposed !== transposed) {
     throw new Error(`${op}: gradient must be one for a ${transposed ? 'transposed' : 'plain'} kernel`);
   }
   if (typeof chunkBytes !== 'number' || !(chunkBytes > 0))
     throw new Error(`${op}: chunkBytes must be a number > 0, but is ${show(chunkBytes)}`);
 
-  const {tensor} = operandOf(kernel);
-  if (isHalf(kernel) && trainKernel) {
-    throw new Error(`${op}: trainKernel must not be true for a kernel at half precision`);
+  const [whole] = parts.length === 1 && !isHalf(parts[0]!) ? [parts[0]] : [];
+  if (args.trainKernel && !whole) {
+    throw new Error(`${op}: trainKernel must not be true for a kernel in parts or at half precision`);
   }
-  const trains = (tensor: tf.Tensor) => trainKernel ?? (tensor instanceof tf.Variable && tensor.trainable);
+  if (gradient && parts.length > 1) {
+    throw new Error(`${op}: gradient must be absent for a kernel in parts, but there are ${parts.length}`);
+  }
+  const trains = (tensor: tf.Tensor) =>
+    args.trainKernel ?? (tensor instanceof tf.Variable && tensor.trainable);
+  const trainsKernel = whole !== undefined && trains(whole);
   const wants = new Set<Want>();
   if (isRecording()) {
     wants.add('x');
-    if (trains(tensor)) wants.add('kernel');
+    if (trainsKernel) wants.add('kernel');
     if (bias && trains(bias)) wants.add('bias');
   }
-  const head = {kernel, bias, transposed, gradient, frozenData: trains(tensor) ? undefined : tensor.dataId};
+  const frozenData = trainsKernel ? undefined : operandOf(parts[0]!).tensor.dataId;
+  const head = {parts, classes, bias, transposed, gradient, frozenData};
   return tf.tidy(() => {
     const rows = tf.reshape(x, [-1, inputs]) as tf.Tensor2D;
-    const chunkRows = Math.max(1, Math.floor(chunkBytes / (4 * classes)));
+    const chunkRows = Math.max(1, Math.floor(chunkBytes / (4 * allClasses)));
     const chunks = Math.max(1, Math.ceil(rows.shape[0] / chunkRows));
     const {loss, ...gradients} = offTape(() => {
-      const {labels, scale} = countLabels(op, args.labels, classes, args);
+      const {labels, scale} = countLabels(op, args.labels, allClasses, args);
       return lossAndGradients(rows, labels, scale, head, chunks, wants);
     });
     let value = loss;
-    for (const [name, input] of Object.entries({x: rows, kernel: tensor, bias})) {
+    for (const [name, input] of Object.entries({x: rows, kernel: whole, bias})) {
       const given = gradients[name as Want];
       if (input && given) value = runKernel<tf.Scalar>(AttachGradient, {value, input, gradient: given});
     }
     return value;
   });
+}
+
+/** The width d of a head's parts, and the classes of each. */
+function checkParts(
+  op: string,
+  parts: readonly Weights[],
+  transposed: boolean,
+): {inputs: number; classes: number[]} {
+  if (parts.length === 0) throw new Error(`${op}: kernel must have at least one part, but has none`);
+  const inputs = weightMatrix(op, 'kernel', parts[0]!)[transposed ? 1 : 0];
+  const classes = parts.map(
+    (part) =>
+      weightMatrix(op, 'kernel', part, transposed ? [undefined, inputs] : [inputs])[transposed ? 0 : 1],
+  );
+  return {inputs, classes};
 }
 
 type Gradients = {[name in Want]?: tf.Tensor};
@@ -157,29 +189,35 @@ function chunkLosses(
   return {losses, dLogits};
 }
 
-function logitsOf(x: tf.Tensor, {kernel, bias, transposed}: Head): tf.Tensor {
-  const {tensor, half} = operandOf(kernel);
-  if (!transposed) {
-    const attrs = {hasBias: bias !== undefined, hasAdapter: false, scale: 1, activation: 'linear', half};
-    return runKernel(LoRAMatMul, bias ? [x, tensor, bias] : [x, tensor], attrs);
-  }
-  // x · tableᵀ is what that kernel computes for a dy of x
-  const logits = runKernel<tf.Tensor>(ActivationGrad, {dy: x, kernel: tensor}, {transposed: false, half});
-  return bias ? tf.add(logits, bias) : logits;
+function logitsOf(x: tf.Tensor, {parts, bias, transposed}: Head): tf.Tensor {
+  const products = parts.map((part) => {
+    const {tensor, half} = operandOf(part);
+    // x · tableᵀ is what that kernel computes for a dy of x
+    if (transposed)
+      return runKernel<tf.Tensor>(ActivationGrad, {dy: x, kernel: tensor}, {transposed: false, half});
+    const fused = bias && parts.length === 1;
+    const attrs = {hasBias: Boolean(fused), hasAdapter: false, scale: 1, activation: 'linear', half};
+    return runKernel<tf.Tensor>(LoRAMatMul, fused ? [x, tensor, bias] : [x, tensor], attrs);
+  });
+  const logits = products.length === 1 ? products[0]! : tf.concat(products, 1);
+  return bias && (transposed || parts.length > 1) ? tf.add(logits, bias) : logits;
 }
 
 function chunkGradients(
   x: tf.Tensor,
   dLogits: tf.Tensor2D,
-  {kernel, transposed, gradient, frozenData}: Head,
+  {parts, classes, transposed, gradient, frozenData}: Head,
   continued: boolean,
   wants: Set<Want>,
 ): Gradients {
-  const made: Gradients = {
-    x: gradient
-      ? gradient.compute(dLogits, kernel, frozenData, {}, continued)
-      : activationGrad({dy: dLogits, kernel}, transposed),
-  };
+  const [kernel] = parts as [Weights];
+  const made: Gradients = {};
+  if (parts.length > 1) {
+    const dys = tf.split(dLogits, classes, 1);
+    const terms = parts.map((part, i) => activationGrad({dy: dys[i]!, kernel: part}, transposed));
+    made.x = terms.reduce((sum, term) => tf.add(sum, term));
+  } else if (gradient) made.x = gradient.compute(dLogits, kernel, frozenData, {}, continued);
+  else made.x = activationGrad({dy: dLogits, kernel}, transposed);
   if (wants.has('kernel')) made.kernel = transposed ? product(dLogits, x, true) : product(x, dLogits, true);
   if (wants.has('bias')) made.bias = tf.sum(dLogits, 0);
   return made;

@@ -4,9 +4,10 @@ import type {
   EmbeddingLookupAttrs,
   EmbeddingLookupInputs,
 } from '../training_kernel_names.ts';
+import {floatsOf} from './half.ts';
 
-export function embeddingLookup({table, ids}: EmbeddingLookupInputs): tf.Tensor {
-  return tf.gather(table, ids as tf.Tensor1D);
+export function embeddingLookup({table, ids}: EmbeddingLookupInputs, attrs: EmbeddingLookupAttrs): tf.Tensor {
+  return floatsOf(tf.gather(table, ids as tf.Tensor1D), attrs);
 }
 
 /** scatterND sums duplicates on every backend; gather's own gradient needs a kernel that wasm lacks. */

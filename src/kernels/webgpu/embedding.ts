@@ -9,20 +9,26 @@ import {dispatch} from './dispatch.ts';
 import {grid, rowsOf} from './grid.ts';
 import * as shaders from './shaders.ts';
 
-export function embeddingLookup(backend: WebGPUBackend, {table, ids}: EmbeddingLookupInputs): TensorInfo {
-  const [rows, columns] = [ids.shape[0]!, table.shape[1]!];
-  const {width, type} = rowsOf(columns);
+export function embeddingLookup(
+  backend: WebGPUBackend,
+  {table, ids}: EmbeddingLookupInputs,
+  {half}: EmbeddingLookupAttrs,
+): TensorInfo {
+  const rows = ids.shape[0]!;
+  const columns = half?.columns ?? table.shape[1]!;
+  const floats = rowsOf(columns);
+  const width = half ? table.shape[1]! : floats.width;
   const output = backend.makeTensorInfo([rows, columns], 'float32');
   dispatch(backend, {
     label: 'EmbeddingLookup',
-    source: shaders.embedding_lookup,
-    specialization: {},
-    outputs: [{name: 'rows', tensor: output, type}],
+    source: half ? [shaders.decode_half, shaders.embedding_lookup].join('\n') : shaders.embedding_lookup,
+    specialization: {HALF: half !== undefined, BRAIN: half?.format === 'bfloat16'},
+    outputs: [{name: 'rows', tensor: output, type: half ? 'f32' : floats.type}],
     inputs: [
-      {name: 'table', tensor: table, type},
+      {name: 'table', tensor: table, type: half ? 'u32' : floats.type},
       {name: 'ids', tensor: ids, type: 'u32'},
     ],
-    uniforms: {rows, width},
+    uniforms: {rows, width, columns},
     workgroups: grid(backend, rows),
   });
   return output;

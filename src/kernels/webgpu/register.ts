@@ -49,7 +49,6 @@ const KERNELS: Record<string, OwnKernel<WebGPUBackend>> = {
   [training.CountLabels]: countLabels,
   [training.CrossEntropy]: crossEntropy,
   [training.CrossEntropyGrad]: crossEntropyGrad,
-  [training.EmbeddingLookup]: embeddingLookup,
   [training.EmbeddingGrad]: embeddingGrad,
   [training.GlobalNorm]: globalNorm,
   [training.AdamWStep]: adamWStep,
@@ -69,12 +68,6 @@ const KERNELS: Record<string, OwnKernel<WebGPUBackend>> = {
   [transformer.CausalAttentionGrad]: causalAttentionGrad,
 };
 
-/** On a software adapter too: no program of tfjs shifts bits, and nothing can be read back for the host to do it. */
-const ALWAYS: Record<string, OwnKernel<WebGPUBackend>> = {
-  [names.PackHalf]: packHalf,
-  [names.UnpackHalf]: unpackHalf,
-};
-
 /** Whether backend 'webgpu' uses our shaders; by default where the adapter is a real one. */
 const FLAG = 'CELORA_WEBGPU_SHADERS';
 
@@ -91,6 +84,13 @@ export function registerWebGPUKernels(): void {
   if (tf.getKernel(names.LoRAMatMul, 'webgpu') != null) return;
   tf.env().registerFlag(FLAG, () => !isSoftware(tf.findBackend('webgpu') as WebGPUBackend));
   registerOwnKernels('webgpu', KERNELS, usesShaders);
-  registerOwnKernels('webgpu', ALWAYS, () => true);
+  // Words of half precision are ours on a software adapter too: tfjs's programs take integers for floats, which rounds them,
+  // and nothing can be read back for the host to do it.
+  registerOwnKernels('webgpu', {[names.PackHalf]: packHalf, [names.UnpackHalf]: unpackHalf}, () => true);
+  registerOwnKernels(
+    'webgpu',
+    {[training.EmbeddingLookup]: embeddingLookup},
+    (attrs) => usesShaders() || (attrs as names.WeightAttrs).half !== undefined,
+  );
   registerPortableKernels('webgpu');
 }
