@@ -109,7 +109,9 @@ export async function examine({project, wanted, host, gpu}: DoctorOptions): Prom
   >;
 
   const found = packages.get(TFJS_NODE);
-  const tensorflow = found && (await inspect(found, gpu, host));
+  // where the GPU is taken, what it takes is there: by another name, or as a stub
+  const wantsLibraries = !(backends.tensorflow.works && backends.tensorflow.onGPU);
+  const tensorflow = found && (await inspect(found, wantsLibraries ? gpu : undefined, host));
   const here = project === process.cwd() ? '' : ` --dir ${project}`;
   const setup = `npx tfjs-celora setup tensorflow${here}`;
   const state = {tensorflow, gpu, probe: backends.tensorflow};

@@ -28,7 +28,10 @@ async function missingCuda(folder: string, {env}: Host): Promise<string[]> {
   ).map(({file}) => file);
 }
 
-/** What there is of TensorFlow, before it is tried. */
+/**
+ * What there is of TensorFlow's files.
+ * @param gpu The GPU whose libraries are to be looked for, unless the build is that for the CPU.
+ */
 export async function inspect(
   found: FoundPackage,
   gpu: Gpu | undefined,
@@ -37,7 +40,7 @@ export async function inspect(
   const installed: Installed | undefined = readInstalled(found.folder);
   const missing = installed === undefined ? [] : missingFiles(found.folder, installed);
   if (!existsSync(join(found.folder, BINDING))) missing.push(BINDING);
-  if (gpu !== undefined && installed?.build === 'gpu') {
+  if (gpu !== undefined && installed?.build !== 'cpu') {
     const known = missing.join(' ');
     missing.push(...(await missingCuda(found.folder, host)).filter((file) => !known.includes(file)));
   }

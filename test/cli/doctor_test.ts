@@ -1,7 +1,16 @@
 import {spawnSync} from 'node:child_process';
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {dirname, join, resolve} from 'node:path';
+import {delimiter, dirname, join, resolve} from 'node:path';
 import {expect} from 'chai';
 import type {BackendName} from '../../src/backends/choose_backend.ts';
 import {examine} from '../../src/cli/doctor.ts';
@@ -14,17 +23,20 @@ import {absence, Machine, tensorflowWheel} from './machine.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-/** Runs the command as a user does. */
-function doctor(...args: string[]): {code: number | null; report: Report} {
+/** Runs the command as a user does, who may find packages elsewhere. */
+function doctorWith(nodePath: string, ...args: string[]): {code: number | null; report: Report} {
   const main = join(ROOT, 'src/cli/main.ts');
   const {status, stdout, stderr} = spawnSync(
     process.execPath,
     [...process.execArgv, main, 'doctor', '--json', ...args],
-    {encoding: 'utf8', cwd: ROOT},
+    {encoding: 'utf8', cwd: ROOT, env: {...process.env, NODE_PATH: nodePath}},
   );
   expect(stdout, stderr).to.match(/^\{/);
   return {code: status, report: JSON.parse(stdout)};
 }
+
+const NODE_PATH = process.env.NODE_PATH ?? '';
+const doctor = (...args: string[]) => doctorWith(NODE_PATH, ...args);
 
 describe('tfjs-celora doctor where there is nothing', () => {
   let folder: string;
@@ -34,7 +46,7 @@ describe('tfjs-celora doctor where there is nothing', () => {
   after(() => rmSync(folder, {recursive: true}));
 
   it('says what to install, and fails', () => {
-    const {code, report} = doctor('--dir', folder);
+    const {code, report} = doctorWith('', '--dir', folder);
     expect(code).to.equal(1);
     expect(report.ok).to.equal(false);
     expect(report.packages).to.deep.equal({});
@@ -60,6 +72,36 @@ describeBackends('tfjs-celora doctor', (backend) => {
     expect(report.problems).to.deep.equal([]);
     expect(code).to.equal(0);
     if (backend === 'tensorflow') expect(report.tensorflow).to.deep.include({version: '2.20.0', missing: []});
+  });
+
+  if (backend !== 'tensorflow') return;
+
+  it('says that a library was removed, which one, and the command that mends it', () => {
+    const set = doctor('--backend', backend).report.tensorflow!.folder;
+    const folder = mkdtempSync(join(tmpdir(), 'celora-removed-'));
+    try {
+      const copy = join(folder, '@tensorflow/tfjs-node-gpu');
+      for (const part of ['package.json', 'dist', 'lib', 'deps/tfjs-celora.json']) {
+        cpSync(join(set, part), join(copy, part), {recursive: true});
+      }
+      symlinkSync(join(set, 'deps/include'), join(copy, 'deps/include'));
+      mkdirSync(join(copy, 'deps/lib'));
+      const gone = 'libtensorflow_framework.so.2';
+      for (const file of readdirSync(join(set, 'deps/lib'))) {
+        if (file !== gone) symlinkSync(join(set, 'deps/lib', file), join(copy, 'deps/lib', file));
+      }
+      const {code, report} = doctorWith([folder, NODE_PATH].join(delimiter), '--backend', backend);
+      expect(code).to.equal(1);
+      expect(report.ok).to.equal(false);
+      expect(report.tensorflow).to.deep.include({folder: copy, missing: [`lib/${gone}`]});
+      expect(report.backends.tensorflow).to.include({works: false});
+      expect(report.problems).to.deep.include({
+        problem: `missing in ${copy}: lib/${gone}`,
+        mend: 'npx tfjs-celora setup tensorflow --cpu',
+      });
+    } finally {
+      rmSync(folder, {recursive: true});
+    }
   });
 });
 
@@ -178,6 +220,16 @@ describe('tfjs-celora doctor on TensorFlow', () => {
     host.env.LD_LIBRARY_PATH = '';
     machine.program('ldconfig', 'printf "\\tlibcudnn.so.9 (libc6,x86-64) => /lib/libcudnn.so.9\\n"');
     expect((await check(works)).tensorflow.missing).to.deep.equal([]);
+  });
+
+  it('names them also where the libraries came another way', async () => {
+    rmSync(join(machine.package, 'deps/tfjs-celora.json'));
+    machine.program('ldconfig', 'exit 0');
+    const {tensorflow, silent, problems} = await check(works);
+    expect(tensorflow.missing).to.deep.equal(CUDA_LIBRARIES.map(({file}) => file));
+    expect(silent).to.equal(true);
+    expect(problems[0]!.problem).to.equal(`missing in ${machine.package}: ${tensorflow.missing.join(', ')}`);
+    expect(problems[0]!.mend).to.equal(`${setup} --gpu`);
   });
 
   it('says what works on other platforms, if it is wanted there', () => {
