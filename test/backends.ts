@@ -1,80 +1,18 @@
-import {createRequire} from 'node:module';
 import '@tensorflow/tfjs-layers'; // first: it registers tfjs's gradients
 import '@tensorflow/tfjs-backend-cpu'; // both always, for the tests that go from backend to backend
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
-import {registerWebGPUKernels} from '../src/kernels/webgpu/register.ts';
-import {chooseBackend, setUpTensorFlow, setUpWebGPU} from '../src/node.ts';
-import {offerSwiftShader} from './support/swiftshader.ts';
+import {BACKENDS, type Backend} from './support/backend_names.ts';
+import {absence, registerOwn, start} from './support/start_backend.ts';
 
-/**
- * The one of tfjs's four programs for products on WebGPU that suits software adapters: of the others two take a second
- * to compile and one, which reduces across threads, is a hundred times slower.
- */
-const MATMUL_SMALL_OUTPUT_SIZE = 2;
-
-/** The backends of tfjs that the package is for. */
-const BACKENDS = ['cpu', 'wasm', 'webgpu', 'webgl', 'tensorflow'] as const;
-export type Backend = (typeof BACKENDS)[number];
-
-/** CELORA_BACKENDS=cpu,wasm limits the tests to these. */
-function wanted(): readonly Backend[] {
-  const names = process.env.CELORA_BACKENDS?.split(',') ?? BACKENDS;
-  const unknown = names.find((name) => !BACKENDS.some((backend) => backend === name));
-  if (unknown !== undefined) {
-    throw new Error(`CELORA_BACKENDS must be some of ${BACKENDS.join(', ')}, but has '${unknown}'`);
-  }
-  return names as Backend[];
-}
-
-const isInstalled = (name: string): boolean => {
-  try {
-    return Boolean(createRequire(import.meta.url).resolve(name));
-  } catch {
-    return false;
-  }
-};
-
-/** Why there can be no tests on a backend here; undefined if it is worth starting. */
-function absence(backend: Backend): string | undefined {
-  if (!wanted().includes(backend)) return 'not in CELORA_BACKENDS';
-  if (backend === 'webgl' && typeof document === 'undefined') return 'only in a browser';
-  if (
-    backend === 'tensorflow' &&
-    !['tfjs-node-gpu', 'tfjs-node'].some((name) => isInstalled(`@tensorflow/${name}`))
-  ) {
-    return '@tensorflow/tfjs-node-gpu is not installed';
-  }
-  return undefined;
-}
-
-/**
- * Keeps tfjs's check for leaks away from its own tf.fused.matMul on backend tensorflow, whose Reshape copies: the product
- * that is saved for the gradient then is another buffer than the result, and counts as one left behind.
- */
-function passOverFusedMatMul(): void {
-  const engine = tf.engine() as unknown as {checkKernelForMemLeak(name: string, ...others: unknown[]): void};
-  const {checkKernelForMemLeak} = engine;
-  engine.checkKernelForMemLeak = function (name, ...others) {
-    if (name !== 'fusedMatMul__op') checkKernelForMemLeak.call(this, name, ...others);
-  };
-}
+export type {Backend};
 
 const devices = new Map<Backend, Promise<string>>();
 
 /** Makes a backend the current one, and says what it runs on. */
 async function use(backend: Backend): Promise<string> {
-  const start = async (): Promise<string> => {
-    if (backend === 'webgpu') offerSwiftShader();
-    const {device} = await chooseBackend(backend);
-    if (backend === 'webgpu' && (await setUpWebGPU({allowSoftware: true})).isSoftware) {
-      tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', MATMUL_SMALL_OUTPUT_SIZE);
-    }
-    if (backend === 'tensorflow') passOverFusedMatMul();
-    return device;
-  };
-  if (!devices.has(backend)) devices.set(backend, start());
+  if (!devices.has(backend)) devices.set(backend, start(backend));
   const device = await devices.get(backend)!;
   await tf.setBackend(backend);
   return device;
@@ -148,19 +86,10 @@ const FLAGS: Partial<Record<Backend, string>> = {
   tensorflow: 'CELORA_TENSORFLOW_OPS',
 };
 
-/** Registers our own kernels of a backend, so that its flag is there. */
-async function registerOwn(backend: Backend): Promise<void> {
-  if (backend === 'webgpu') return registerWebGPUKernels();
-  const {stockOps} = await setUpTensorFlow();
-  if (stockOps !== undefined) throw new Error(`there are no ops of ours: ${stockOps}`);
-}
+/** CELORA_OWN=true: suites that do not say it have our own kernels too, where they are not the default. */
+const OWN: boolean | undefined = process.env.CELORA_OWN === 'true' || undefined;
 
-function describeBackend(
-  title: string,
-  backend: Backend,
-  body: (backend: Backend) => void,
-  own?: boolean,
-): void {
+function describeBackend(title: string, backend: Backend, body: (backend: Backend) => void, own = OWN): void {
   if (absence(backend) !== undefined) return;
   describe(title, () => {
     const flag = FLAGS[backend];
