@@ -5,6 +5,7 @@ import {mountModel} from './page/model_panel.ts';
 import {mountNotices} from './page/notices.ts';
 import {Phase} from './page/phase.ts';
 import {mountSamples} from './page/samples_panel.ts';
+import {mountSettings} from './page/settings_panel.ts';
 import {Strips} from './page/strips.ts';
 import {mountText} from './page/text_panel.ts';
 import {mountTraining} from './page/training_panel.ts';
@@ -12,12 +13,14 @@ import {mountTraining} from './page/training_panel.ts';
 const phase = new Phase();
 const client = new WorkerClient();
 const text = mountText();
+const settings = mountSettings(client);
 mountNotices(client, phase);
 mountModel(client, phase);
 mountSamples(client, phase);
 mountTraining(client, phase, {
   chart: new LossChart(byId('chart')),
   strips: new Strips(byId('strips')),
-  readText: () => text.read(),
+  readText: text.read,
+  readSettings: settings.read,
 });
 client.start('auto');

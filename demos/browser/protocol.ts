@@ -61,10 +61,12 @@ export interface ModelInfo {
 /** What one layer selected. */
 export interface LayerSelection {
   layer: string;
-  /** How many columns there are. */
-  units: number;
   /** Kept columns, ascending. */
   kept: Int32Array<ArrayBuffer>;
+  /** Of all columns. */
+  scores: Float32Array<ArrayBuffer>;
+  /** The share of Σ scores² that the kept columns have. */
+  energy: number;
 }
 
 export interface StepFigures {

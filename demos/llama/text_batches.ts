@@ -11,9 +11,6 @@ import {
 import type {TextData} from './text_data.ts';
 import type {LlamaTokenizer} from './tokenizer.ts';
 
-/** Held-out tokens looked at: enough to tell losses apart by about 0.01, in bearable time on a CPU. */
-const HELD_OUT_TOKENS = 8192;
-
 export interface BatchSettings {
   /** Tokens in a row. */
   seq: number;
@@ -22,6 +19,10 @@ export interface BatchSettings {
   seed: number;
   /** Prompts are read, and not learned. */
   completionOnly: boolean;
+  /**
+   * Held-out tokens looked at, about. Default 8192: enough to tell losses apart by about 0.01, in bearable time on a CPU.
+   */
+  heldOutTokens?: number;
 }
 
 export interface TextBatches {
@@ -39,7 +40,7 @@ function evenly<B extends object>(source: BatchSource<B>, most: number): BatchSo
 
 /** Windows anywhere in texts that follow one another; prompts are learned too. */
 function windows(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSettings): TextBatches {
-  const {seq, batch, seed} = settings;
+  const {seq, batch, seed, heldOutTokens = 8192} = settings;
   const stream = (examples: Example[]) =>
     Int32Array.from(
       examples.flatMap((parts) =>
@@ -56,7 +57,7 @@ function windows(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSett
     throw new FileError(`${train.length} training tokens allow a batch of at most ${most}, not ${batch}`);
   }
   const all = textBatches(heldOut, {length: seq, batchSize: batch});
-  const some = evenly(all, Math.round(HELD_OUT_TOKENS / (batch * seq)));
+  const some = evenly(all, Math.round(heldOutTokens / (batch * seq)));
   const evaluated = Math.min(Math.floor((heldOut.length - 1) / seq), some.count * batch) * seq;
   return {
     data: textBatches(train, {length: seq, batchSize: batch, seed}),
@@ -67,7 +68,7 @@ function windows(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSett
 
 /** Whole texts, packed into rows; what follows the prompts is learned. */
 function completions(texts: TextData, tokenizer: LlamaTokenizer, settings: BatchSettings): TextBatches {
-  const {seq, batch, seed} = settings;
+  const {seq, batch, seed, heldOutTokens = 8192} = settings;
   if (texts.kind === 'parts') throw new FileError('a .txt has no prompts that could be left out');
   const [bosId, eosId] = texts.kind === 'texts' ? [tokenizer.bosId, tokenizer.eosIds[0]] : [];
   const encode = (text: string) => tokenizer.encode(text);
@@ -79,7 +80,7 @@ function completions(texts: TextData, tokenizer: LlamaTokenizer, settings: Batch
   const filled = Math.round(100 * data.filled);
   return {
     data,
-    heldOut: evenly(heldOut, Math.round(HELD_OUT_TOKENS / (batch * seq))),
+    heldOut: evenly(heldOut, Math.round(heldOutTokens / (batch * seq))),
     about:
       `${texts.train.length - data.dropped} training texts${cut} in ${data.rows} rows that are ${filled} % full, ` +
       `${texts.heldOut.length - heldOut.dropped} held-out texts`,

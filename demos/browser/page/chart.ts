@@ -60,7 +60,13 @@ export class LossChart {
       grid: {stroke: colour('--line'), width: 1},
       ticks: {stroke: colour('--line'), width: 1},
     };
-    const line = (label: string, name: string) => ({label, stroke: colour(name), width: 2, spanGaps: false});
+    const line = (label: string, name: string, dash: number[]) => ({
+      label,
+      stroke: colour(name),
+      width: 2,
+      dash,
+      value: (_: uPlot, loss: number | null) => loss?.toFixed(3) ?? '–',
+    });
     this.plot = new uPlot(
       {
         width: this.root.clientWidth,
@@ -70,7 +76,7 @@ export class LossChart {
           {...axis, label: 'step'},
           {...axis, label: 'loss'},
         ],
-        series: [{label: 'step'}, line('CE-LoRA', '--accent'), line('exact LoRA', '--exact')],
+        series: [{label: 'step'}, line('CE-LoRA', '--accent', []), line('exact LoRA', '--exact', [4, 4])],
       },
       this.data(),
       this.root,

@@ -1,5 +1,5 @@
 import type {Method, StepFigures, TextSource} from '../protocol.ts';
-import {DEFAULT_SETTINGS} from '../settings.ts';
+import type {Settings} from '../settings.ts';
 import type {LossChart} from './chart.ts';
 import type {WorkerClient} from './client.ts';
 import {byId, make} from './dom.ts';
@@ -13,6 +13,8 @@ interface Parts {
   chart: LossChart;
   strips: Strips;
   readText: () => TextSource;
+  /** Undefined where one is wrong. */
+  readSettings: () => Settings | undefined;
 }
 
 function showFigures(steps: number, figures: StepFigures): void {
@@ -32,15 +34,21 @@ function showFigures(steps: number, figures: StepFigures): void {
   );
 }
 
-export function mountTraining(client: WorkerClient, phase: Phase, {chart, strips, readText}: Parts): void {
+export function mountTraining(
+  client: WorkerClient,
+  phase: Phase,
+  {chart, strips, readText, readSettings}: Parts,
+): void {
   const progress = byId<HTMLProgressElement>('train-progress');
   const stage = byId('stage');
   let steps = 0;
   byId('train').addEventListener('click', () => {
+    const settings = readSettings();
+    if (!settings) return;
     chart.clear();
     phase.enter('training');
     stage.textContent = 'Reading the text, and the held-out loss of the base model…';
-    client.send({type: 'train', job: {text: readText(), settings: {...DEFAULT_SETTINGS}}});
+    client.send({type: 'train', job: {text: readText(), settings}});
   });
   byId('pause').addEventListener('click', () => client.send({type: 'pause'}));
   byId('stop').addEventListener('click', () => client.send({type: 'stop'}));
@@ -57,6 +65,7 @@ export function mountTraining(client: WorkerClient, phase: Phase, {chart, strips
     stage.textContent = `${TITLES[method]}: ${layers.length} layers, ${count(event.trainable)} parameters train`;
     if (method === 'celora') strips.begin(layers);
   });
+  client.on('resumed', ({method, losses}) => chart.set(method, losses));
   client.on('step', ({method, figures}) => {
     progress.value = figures.step / steps;
     chart.add(method, figures.step, figures.loss);

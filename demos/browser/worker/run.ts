@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import {
   type AdapterFiles,
   type ApplyModel,
@@ -18,6 +17,7 @@ import {nextTokenLoss} from '../../llama/loss.ts';
 import type {TextBatches} from '../../llama/text_batches.ts';
 import type {Event, Method} from '../protocol.ts';
 import type {Settings} from '../settings.ts';
+import {usedMemory} from './memory.ts';
 import {adapted, readSelections} from './selections.ts';
 
 /** Steps over which speed is averaged. */
@@ -70,11 +70,6 @@ function savings({llama}: RunContext, {total}: CostReport, steps: number) {
   return {multiplyAdds: steps * (forward + backward), saved: saved.reduce((sum, one) => sum + one, 0)};
 }
 
-const memory = (): number => {
-  const info = tf.memory() as tf.MemoryInfo & {numBytesInGPU?: number};
-  return info.numBytesInGPU ?? info.numBytes;
-};
-
 /**
  * Fine-tunes with one method, from the store's last checkpoint if it has one, and leaves the model as it was.
  * @returns The adapter's files, and whether all steps are done.
@@ -106,6 +101,7 @@ export async function runMethod(
             emit({type: 'selected', step: event.step, layers: selections}),
           );
         }
+        if (event.type === 'resume') emit({type: 'resumed', method, losses: [...event.losses]});
         if (event.type !== 'step') return;
         const {step, loss} = event;
         times.push(performance.now());
@@ -113,7 +109,7 @@ export async function runMethod(
         const secondsPerStep = (times.at(-1)! - times[0]!) / 1000 / (times.length - 1);
         const tokensPerSecond = (batch * seq) / secondsPerStep;
         const secondsLeft = (steps - step) * secondsPerStep;
-        const figures = {step, loss, tokensPerSecond, secondsLeft, memory: memory()};
+        const figures = {step, loss, tokensPerSecond, secondsLeft, memory: usedMemory()};
         emit({type: 'step', method, figures: {...figures, ...savings(context, cost, step)}});
       },
     });

@@ -10,10 +10,14 @@ import {textDataBatches} from '../../llama/text_batches.ts';
 import type {Event, Job, Method, ModelSource, SampleOptions} from '../protocol.ts';
 import {download} from './download.ts';
 import {SettingError} from './errors.ts';
+import {refuseTooLarge} from './memory.ts';
 import {memoryStore} from './memory_store.ts';
 import {heldOutLoss, type RunContext, runMethod} from './run.ts';
 import {writeSample} from './samples.ts';
 import {readText} from './text.ts';
+
+/** A quarter of the Node demo's: a person waits for it, before and after. */
+const HELD_OUT_TOKENS = 2048;
 
 const ADAPTER_NAMES: Record<Method, string> = {celora: 'CE-LoRA', exact: 'exact LoRA'};
 
@@ -106,7 +110,12 @@ export class Session {
     const {signal} = this.training;
     this.activate(undefined);
     const texts = await readText(text, llama.tokenizer, page);
-    const batches = textDataBatches(texts, llama.tokenizer, {...settings, completionOnly: false});
+    const batches = textDataBatches(texts, llama.tokenizer, {
+      ...settings,
+      completionOnly: false,
+      heldOutTokens: HELD_OUT_TOKENS,
+    });
+    await refuseTooLarge(llama, settings);
     const {emit} = this;
     const context: RunContext = {llama, baseModel: this.name, batches, settings, emit, signal};
     const baseLoss = await heldOutLoss(context);
