@@ -1,8 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {LayersModel} from '@tensorflow/tfjs-layers';
+import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
 import {isFloat, type TensorEntry} from '../../src/files/safetensors.ts';
+import {matrixShape} from '../../src/layers/half_variable.ts';
+import {overflowError} from '../../src/ops/half.ts';
 import {type LlamaConfig, parseConfig} from './config.ts';
 import {ModelError, type ModelFiles, readJson} from './files.ts';
+import {LlamaEmbedding, LlamaHead} from './layers.ts';
 import {type BuildOptions, buildLlama} from './model.ts';
 import {readCheckpoint, readTensor} from './safetensors.ts';
 import {type LlamaTokenizer, loadTokenizer} from './tokenizer.ts';
@@ -91,48 +94,77 @@ function match(list: Assignment[], checkpoint: Map<string, TensorEntry>, config:
   return entries;
 }
 
-/** Reads the weights one by one; in memory at a time are the model and one tensor of the checkpoint. */
+/** Reads the weights one by one; in memory at a time are the model and one tensor, or part, of the checkpoint. */
 async function fill(
   model: LayersModel,
   files: ModelFiles,
   list: Assignment[],
   entries: TensorEntry[],
-  onProgress: LoadOptions['onProgress'],
+  {base, onProgress}: LoadOptions,
 ) {
   const total = entries.reduce((sum, {start, end}) => sum + end - start, 0);
   const next = new Map<string, number>();
   let loaded = 0;
   for (const [i, {layer, tensor, shape, transpose}] of list.entries()) {
     const entry = entries[i]!;
-    const data = await readTensor(files, tensor, entry);
-    const index = next.get(layer) ?? 0;
-    next.set(layer, index + 1);
-    tf.tidy(() => {
-      const value = tf.tensor(data, shape);
-      model.getLayer(layer).weights[index]!.write(transpose ? tf.transpose(value) : value);
-    });
-    loaded += entry.end - entry.start;
+    const {weights} = model.getLayer(layer);
+    const bytes = entry.end - entry.start;
+    const write = (weight: LayerVariable, data: Float32Array, shape: number[], transpose: boolean) => {
+      if (base === 'float16' && shape.length > 1) refuseOverflow(tensor, entry, data);
+      tf.tidy(() => {
+        const value = tf.tensor(data, shape);
+        weight.write(transpose ? tf.transpose(value) : value);
+      });
+    };
+    if (inParts(model, layer)) {
+      // the rows of one part after the other, as the checkpoint has them
+      let from = 0;
+      for (const weight of weights) {
+        const [count, width] = matrixShape(weight);
+        const part = await readTensor(files, tensor, entry, {from, count});
+        write(weight, part, [count, width], false);
+        from += count;
+        onProgress?.(loaded + Math.round((bytes * from) / shape[0]!), total);
+      }
+    } else {
+      const index = next.get(layer) ?? 0;
+      next.set(layer, index + 1);
+      write(weights[index]!, await readTensor(files, tensor, entry), shape, transpose);
+    }
+    loaded += bytes;
     onProgress?.(loaded, total);
   }
 }
 
+/** While the numbers are at hand: those of a tensor on a GPU cannot be read at once everywhere. */
+function refuseOverflow(tensor: string, {file}: TensorEntry, data: Float32Array) {
+  const large = data.find((value) => overflowError(tensor, Math.abs(value)) !== undefined);
+  if (large === undefined) return;
+  throw new ModelError(
+    `${file}: tensor '${tensor}' has a number ${large}, and float16 holds none beyond 65504; bfloat16 does`,
+  );
+}
+
+/** Whether all weights of a layer are parts of one table. */
+function inParts(model: LayersModel, name: string): boolean {
+  const layer = model.getLayer(name);
+  return (layer instanceof LlamaEmbedding || layer instanceof LlamaHead) && layer.weights.length > 1;
+}
+
 /**
  * Loads a Llama from the files of a Hugging Face folder: config.json, the .safetensors, tokenizer.json and,
- * where there is one, tokenizer_config.json. Weights become float32. On failure nothing stays behind on the
+ * where there is one, tokenizer_config.json. Weights become float32, or what `base` says, one after the other. On failure nothing stays behind on the
  * backend.
  * @throws ModelError saying which file, key or tensor is wrong.
  */
-export async function loadLlama(
-  files: ModelFiles,
-  {onProgress, ...options}: LoadOptions = {},
-): Promise<LoadedLlama> {
+export async function loadLlama(files: ModelFiles, options: LoadOptions = {}): Promise<LoadedLlama> {
   const config = parseConfig(await readJson(files, 'config.json'));
   const tokenizer = await loadTokenizer(files, config);
   const list = assignments(config);
   const entries = match(list, await readCheckpoint(files), config);
   const model = buildLlama(config, options);
   try {
-    await fill(model, files, list, entries, onProgress);
+    await fill(model, files, list, entries, options);
   } catch (error) {
     model.dispose();
     throw error;

@@ -10,7 +10,7 @@ import {
 import {weightsIn} from '../../src/layers/half_variable.ts';
 import {modelRunner} from '../../src/model/apply_model.ts';
 import {languageModelInputs} from '../../src/train/loss.ts';
-import {LlamaTiedHead} from './layers.ts';
+import {LlamaHead, LlamaTiedHead} from './layers.ts';
 
 /** The label of a position that does not count: what follows it is padding. */
 const NONE = -1;
@@ -42,9 +42,8 @@ type Head = Pick<LinearCrossEntropyArgs, 'kernel' | 'transposed' | 'gradient'>;
 /** The head's operands, as it is now; undefined for one with an adapter. */
 function headOf(model: tfl.LayersModel): Head | undefined {
   const layer = model.getLayer('lm_head');
-  if (layer instanceof LlamaTiedHead) {
-    return {kernel: model.getLayer('model.embed_tokens').weights[0]!.read(), transposed: true};
-  }
+  if (layer instanceof LlamaTiedHead) return {kernel: layer.tableWeights.map(weightsIn), transposed: true};
+  if (layer instanceof LlamaHead) return {kernel: layer.weights.map(weightsIn), transposed: true};
   if (!(layer instanceof CELoRADense)) return {kernel: layer.weights[0]!.read()};
   if (layer.config.rank > 0) return undefined;
   return {kernel: weightsIn(layer.baseVariables().kernel), gradient: layer.gradient};

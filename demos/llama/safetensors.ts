@@ -59,7 +59,17 @@ export async function readCheckpoint(files: ModelFiles): Promise<Map<string, Ten
   return tensors;
 }
 
-/** Reads one F32, F16 or BF16 tensor as float32. */
-export async function readTensor(files: ModelFiles, name: string, entry: TensorEntry): Promise<Float32Array> {
-  return decodeTensor(name, entry, await files.read(entry.file, entry.start, entry.end));
+/** Reads one F32, F16 or BF16 tensor, or `count` of its rows, as float32. */
+export async function readTensor(
+  files: ModelFiles,
+  name: string,
+  entry: TensorEntry,
+  rows?: {from: number; count: number},
+): Promise<Float32Array> {
+  const {file, start, end, shape} = entry;
+  const rowBytes = (end - start) / shape[0]!;
+  const part = rows
+    ? {start: start + rows.from * rowBytes, end: start + (rows.from + rows.count) * rowBytes}
+    : {start, end};
+  return decodeTensor(name, {...entry, ...part}, await files.read(file, part.start, part.end));
 }

@@ -1,6 +1,6 @@
 import {stat} from 'node:fs/promises';
 import {basename} from 'node:path';
-import type {ApplyModel, TokenBatch} from '../../src/index.ts';
+import type {ApplyModel, Base, TokenBatch} from '../../src/index.ts';
 import {ModelError} from '../llama/files.ts';
 import {generate} from '../llama/generate.ts';
 import {type LoadedLlama, loadLlama} from '../llama/load.ts';
@@ -16,7 +16,7 @@ import {UserError} from './user_error.ts';
 const SAMPLE_TOKENS = 40;
 
 /** @param segments Whether the model is to take texts that are packed into one row. */
-async function load(folder: string, segments: boolean): Promise<LoadedLlama> {
+async function load(folder: string, segments: boolean, base: Base): Promise<LoadedLlama> {
   const found = await stat(folder).catch(() => undefined);
   if (!found?.isDirectory()) throw new UserError(`--model: there is no folder '${folder}'`);
   let bar: ReturnType<typeof progressBar> | undefined;
@@ -24,6 +24,7 @@ async function load(folder: string, segments: boolean): Promise<LoadedLlama> {
   try {
     return await loadLlama(modelFolder(folder), {
       segments,
+      base,
       onProgress(done, total) {
         bar ??= progressBar('reading the model', megabytes(total), 'MB');
         bar.update(megabytes(done));
@@ -40,7 +41,7 @@ async function load(folder: string, segments: boolean): Promise<LoadedLlama> {
 export async function llamaTask(options: Options, say: (line: string) => void): Promise<Task> {
   const {seq, batch = 4, seed, completionOnly, template} = options;
   const read = await readTextData(options.data!, template);
-  const {model, config, tokenizer} = await load(options.model!, completionOnly);
+  const {model, config, tokenizer} = await load(options.model!, completionOnly, options.celora.base);
   if (seq > config.maxPositions) {
     throw new UserError(`--seq must be at most ${config.maxPositions} for this model, but is ${seq}`);
   }

@@ -56,6 +56,10 @@ const FLAGS = {
   refresh: {type: 'string', about: 'steps between selections of the columns (20)'},
   'exact-steps': {type: 'string', about: 'exact steps at the start; below 1, a fraction of all steps (0)'},
   axis: {type: 'string', about: 'columns (top-k) or rows (sampled tokens)'},
+  base: {
+    type: 'string',
+    about: 'how frozen weights are held: float32, or at half precision, float16 or bfloat16',
+  },
   target: {type: 'string', about: 'regular expression on layer names: which get an adapter'},
   steps: {type: 'string', about: 'training steps'},
   batch: {type: 'string', about: 'sequences, or images, in a step'},
@@ -103,6 +107,7 @@ const CELORA_FLAGS = [
   ['refresh', 'refreshEvery'],
   ['exact-steps', 'exactSteps'],
   ['axis', 'axis'],
+  ['base', 'base'],
   ['seed', 'seed'],
 ] as const satisfies [keyof typeof FLAGS, keyof CELoRAConfig][];
 
@@ -167,7 +172,7 @@ function celoraConfig(values: Values): CELoRAConfig {
   count(values, 'rank'); // rank 0 would leave nothing to train
   const given: Partial<Record<keyof CELoRAConfig, unknown>> = {};
   for (const [flag, option] of CELORA_FLAGS) {
-    given[option] = flag === 'axis' ? values.axis : number(values, flag);
+    given[option] = flag === 'axis' || flag === 'base' ? values[flag] : number(values, flag);
     try {
       resolveConfig({[option]: given[option]}, `--${flag}`);
     } catch (error) {

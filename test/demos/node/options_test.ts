@@ -52,6 +52,8 @@ describe('readOptions', () => {
     const rest = [
       '--exact-steps',
       '2',
+      '--base',
+      'float16',
       '--axis',
       'rows',
       '--target=q_proj$',
@@ -109,6 +111,7 @@ describe('readOptions', () => {
         refreshEvery: 1,
         exactSteps: 2,
         axis: 'rows',
+        base: 'float16',
         seed: 5,
       },
     });
@@ -125,7 +128,7 @@ describe('readOptions', () => {
   it('has a help that names every option', () => {
     expect(readOptions(['--steps', '3', '--help'])).to.equal('help');
     const options =
-      'task model data backend rank alpha keep frozen-rank refresh exact-steps axis target steps batch seq lr seed ' +
+      'task model data backend rank alpha keep frozen-rank refresh exact-steps axis base target steps batch seq lr seed ' +
       'warmup clip accumulate checkpoint-layers eval-every patience save-every resume template completion-only';
     for (const name of [...options.split(' '), 'out', 'no-compare']) {
       expect(USAGE).to.match(new RegExp(`^ {2}--${name} +\\S`, 'm'));
@@ -157,6 +160,7 @@ describe('readOptions', () => {
     ['--frozen-rank -1', /^--frozen-rank: .* is -1$/],
     ['--refresh 0', /^--refresh: .* is 0$/],
     ['--exact-steps 1.5', /^--exact-steps: .* is 1\.5$/],
+    ['--base half', /^--base: .*'float32', 'float16', 'bfloat16', but is 'half'$/],
     ['--axis diagonal', /^--axis: .*'columns', 'rows', but is 'diagonal'$/],
     ['--target (', /^--target must be a regular expression, but is '\('$/],
     ['--steps 0', /^--steps must be an integer ≥ 1, but is 0$/],
