@@ -2,6 +2,7 @@ import {rename, writeFile} from 'node:fs/promises';
 import {cpus, platform, release} from 'node:os';
 import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
+import {type Base, resolveConfig} from '../../src/index.ts';
 import {startBackend} from './backend.ts';
 import {fidelitySuite} from './fidelity/suite.ts';
 import {gradientSuite} from './gradient.ts';
@@ -26,6 +27,7 @@ const {values, positionals} = parseArgs({
     rounds: {type: 'string', default: '7'},
     shape: {type: 'string', multiple: true},
     own: {type: 'boolean', default: false},
+    base: {type: 'string'},
     flag: {type: 'string', multiple: true, default: []},
     model: {type: 'string'},
     data: {type: 'string', multiple: true, default: []},
@@ -45,8 +47,8 @@ const rounds = Number(values.rounds);
 if (!suite || !(rounds >= 1)) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
-    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--flag NAME=true]… [--json FILE]\n` +
-      'fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
+    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--base float16|bfloat16] [--flag NAME=true]… [--json FILE]\n` +
+      'step: [--rows PART]… with --own or --base; fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
       '          [--time | --processes 1 [--gpus N]]',
   );
   process.exit(2);
@@ -77,6 +79,7 @@ const results = await suite({
   rounds,
   shapes: values.shape,
   own: values.own,
+  base: values.base === undefined ? undefined : resolveConfig({base: values.base as Base}, '--base').base,
   fidelity: {
     model: values.model,
     data: values.data,

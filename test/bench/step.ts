@@ -2,7 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {LlamaConfig} from '../../demos/llama/config.ts';
 import {nextTokenLoss} from '../../demos/llama/loss.ts';
 import {buildLlama} from '../../demos/llama/model.ts';
-import {AdamW, applyCELoRA, installEarlyFreeing, installGradientFixes} from '../../src/index.ts';
+import {AdamW, applyCELoRA, type Base, installEarlyFreeing, installGradientFixes} from '../../src/index.ts';
+import {matrixShape} from '../../src/layers/half_variable.ts';
+import {modelRunner} from '../../src/model/apply_model.ts';
 import {formatTable} from '../../src/model/table.ts';
 import {type Projection, smallRandom, stockLlama, type Trainee} from './stock_llama.ts';
 import {type Suite, sideBySide} from './suite.ts';
@@ -65,18 +67,26 @@ function sizeOf(shape: string): Size {
   };
 }
 
-/** `headKeep` below 1 approximates the gradient of the head too. */
+/** What a candidate of ours is. */
+interface Ours {
+  keep: number;
+  /** Below 1 the gradient of the head is approximated too. */
+  headKeep: number;
+  base?: Base;
+  /** Compute every layer's activations again in backward. */
+  checkpointed?: boolean;
+}
+
 function oursOf(
   {config}: Size,
   ids: tf.Tensor2D,
   labels: tf.Tensor2D,
-  {keep, headKeep}: {keep: number; headKeep: number},
+  {keep, headKeep, base = 'float32', checkpointed = false}: Ours,
 ): Trainee {
-  const model = buildLlama(config);
+  const model = buildLlama(config, {base});
   let seed = 1;
   for (const weight of model.weights) {
-    if (weight.shape.length > 1)
-      tf.tidy(() => void weight.write(smallRandom(weight.shape as number[], seed++)));
+    if (weight.shape.length > 1) tf.tidy(() => void weight.write(smallRandom(matrixShape(weight), seed++)));
   }
   const options = {rank: RANK, keep, frozenRank: keep < 1 ? 16 : 0};
   const head = {target: 'lm_head', rank: 0, keep: headKeep};
@@ -86,8 +96,9 @@ function oursOf(
       ? {...options, target: [PROJECTIONS, 'lm_head'], overrides: [head]}
       : {...options, target: PROJECTIONS},
   );
+  const apply = modelRunner(true, checkpointed ? 1 : undefined);
   return {
-    loss: () => nextTokenLoss(model, ids, labels, {training: true}),
+    loss: () => nextTokenLoss(model, ids, labels, {training: true, apply}),
     variables: model.trainableWeights.map((weight) => weight.read() as tf.Variable),
     dispose: () => void model.dispose(),
   };
@@ -186,7 +197,7 @@ function watchAlone({make, optimizer, install}: Omit<Candidate, 'name'>): Promis
  * One training step of a Llama with random weights, rank 16 on all projections: stock tfjs in its forms, exact LoRA and
  * CE-LoRA of this package. What runs with unfixed gradients runs first, alone, and is labelled so.
  */
-export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own: ownOnly, say}) => {
+export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fidelity: {only}, say}) => {
   const all: object[] = [];
   for (const shape of shapes) {
     const size = sizeOf(shape);
@@ -204,12 +215,12 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own: ownOnly, s
       ],
     });
     const exact = multiplyAdds(size, 1, 1);
-    const own = (name: string, keep: number, headKeep: number): Candidate & {ceiling: number} => ({
+    const our = (name: string, made: Ours): Candidate & {ceiling: number} => ({
       name,
-      make: () => oursOf(size, ids, labels, {keep, headKeep}),
+      make: () => oursOf(size, ids, labels, made),
       optimizer: () => new AdamW(1e-4),
       install: () => [installEarlyFreeing()],
-      ceiling: exact / multiplyAdds(size, keep, headKeep),
+      ceiling: exact / multiplyAdds(size, made.keep, made.headKeep),
     });
     say(
       `\nhidden ${config.hiddenSize}, ffn ${config.intermediateSize}, ${config.numLayers} layers, ${batch} × ${t} tokens`,
@@ -222,15 +233,25 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own: ownOnly, s
       stock('matMul', 'fixes', 'freeing', 'checkpoints'),
     ];
     const ours = [
-      own('exact LoRA, this package', 1, 1),
-      own('CE-LoRA keep .5, head exact', 0.5, 1),
-      own('CE-LoRA keep .25, head exact', 0.25, 1),
-      own('CE-LoRA keep .25, head keep .25', 0.25, 0.25),
+      our('exact LoRA, this package', {keep: 1, headKeep: 1}),
+      our('CE-LoRA keep .5, head exact', {keep: 0.5, headKeep: 1}),
+      our('CE-LoRA keep .25, head exact', {keep: 0.25, headKeep: 1}),
+      our('CE-LoRA keep .25, head keep .25', {keep: 0.25, headKeep: 0.25}),
     ];
-    const results = ownOnly
-      ? await measure(ours, rounds)
-      : [...(await measure(unfixed, rounds)), ...(await measure([...fixed, ...ours], rounds))];
-    const own1 = results.find(({ceiling}) => ceiling === 1)!.stepMs;
+    // each beside the same one with a float32 base, but for the last, which is to take little memory
+    const based = (base: Base) => [
+      ours[0]!,
+      our(`exact LoRA, base ${base}`, {keep: 1, headKeep: 1, base}),
+      ours[3]!,
+      our(`CE-LoRA keep .25, head keep .25, base ${base}`, {keep: 0.25, headKeep: 0.25, base}),
+      our(`exact LoRA, base ${base}, checkpointed`, {keep: 1, headKeep: 1, base, checkpointed: true}),
+    ];
+    const wanted = ({name}: Candidate) => only === undefined || only.some((part) => name.includes(part));
+    const results =
+      own || base
+        ? await measure((base ? based(base) : ours).filter(wanted), rounds)
+        : [...(await measure(unfixed, rounds)), ...(await measure([...fixed, ...ours], rounds))];
+    const own1 = (results.find(({ceiling}) => ceiling === 1) ?? results[0])!.stepMs;
     say(
       formatTable([
         [

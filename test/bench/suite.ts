@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type {Base} from '../../src/index.ts';
 
 /** Of the suite 'fidelity'. */
 export interface FidelityOptions {
@@ -31,6 +32,8 @@ export interface SuiteOptions {
   shapes: string[] | undefined;
   /** Leave out stock tfjs, whose step may not fit into memory. */
   own: boolean;
+  /** Of the suite 'step': this package's candidates with kernels held so. */
+  base: Base | undefined;
   fidelity: FidelityOptions;
   say: (text: string) => void;
   /** Writes what there is so far into the JSON file, if one is asked for. */
