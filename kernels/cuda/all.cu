@@ -3,5 +3,6 @@
 #include "columns.cu"
 #include "cross_entropy.cu"
 #include "elementwise.cu"
+#include "half.cu"
 #include "norms.cu"
 #include "rows.cu"

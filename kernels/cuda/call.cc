@@ -71,7 +71,7 @@ const Input& Call::real(int i, const char* name, const Shape& shape) const {
 }
 
 const Input& Call::integer(int i, const char* name, const Shape& shape) const {
-  require(i < integers(), std::string(name) + " is missing");
+  require(i >= 0 && i < integers(), std::string(name) + " is missing");
   return fitting(inputs[realCount + i], name, shape);
 }
 
@@ -121,34 +121,51 @@ Shape Call::blocksFor(int64_t size) const {
 
 namespace {
 
+float valueOf(float number) { return number; }
+float valueOf(unsigned short bfloat16) { return __uint_as_float(static_cast<unsigned>(bfloat16) << 16); }
+
 // Row by row, so that a compiler vectorises the inner loop.
+template <class Number>
 void multiplyOnCpu(const Gpu::Product& p) {
+  const auto* a = static_cast<const Number*>(p.a);
+  const auto* b = static_cast<const Number*>(p.b);
   for (int64_t i = 0; i < p.m; i++) {
     float* row = p.c + i * p.strideC;
     for (int64_t j = 0; j < p.n; j++) row[j] = p.beta == 0 ? 0 : p.beta * row[j];
     for (int64_t l = 0; l < p.k; l++) {
-      const float factor = p.alpha * (p.turnedA ? p.a[l * p.strideA + i] : p.a[i * p.strideA + l]);
-      const float* other = p.b + (p.turnedB ? l : l * p.strideB);
+      const float factor = p.alpha * valueOf(p.turnedA ? a[l * p.strideA + i] : a[i * p.strideA + l]);
+      const Number* other = b + (p.turnedB ? l : l * p.strideB);
       const int64_t step = p.turnedB ? p.strideB : 1;
-      for (int64_t j = 0; j < p.n; j++) row[j] += factor * other[j * step];
+      for (int64_t j = 0; j < p.n; j++) row[j] += factor * valueOf(other[j * step]);
     }
   }
 }
 
+// cuBLAS's own limit.
+int sideOf(int64_t side) {
+  if (side <= INT32_MAX) return static_cast<int>(side);
+  throw InvalidInput("a matrix has a side of " + std::to_string(side) + ", and cuBLAS takes less than 2^31");
+}
+
 }  // namespace
+
+void Call::multiply(const Gpu::Product& product) {
+  if (product.m == 0 || product.n == 0) return;
+  if (onGpu) gpu->multiply(product, stream);
+  else if (product.bfloat16) multiplyOnCpu<unsigned short>(product);
+  else multiplyOnCpu<float>(product);
+}
 
 void Call::multiply(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c,
                     int64_t strideC, bool tf32) {
-  for (const int64_t side : {m, n, k, a.stride, b.stride, strideC}) {
-    require(side <= INT32_MAX, "a matrix has a side of " + std::to_string(side) + ", and cuBLAS takes less than 2^31");
-  }
-  if (m == 0 || n == 0) return;
-  const Gpu::Product product{static_cast<int>(m),        static_cast<int>(n), static_cast<int>(k),  alpha,
-                             a.numbers,                  static_cast<int>(a.stride), a.turned,      b.numbers,
-                             static_cast<int>(b.stride), b.turned,            beta,                 c,
-                             static_cast<int>(strideC),  tf32};
-  if (onGpu) gpu->multiply(product, stream);
-  else multiplyOnCpu(product);
+  multiply({sideOf(m), sideOf(n), sideOf(k), alpha, a.numbers, sideOf(a.stride), a.turned, b.numbers, sideOf(b.stride),
+            b.turned, beta, c, sideOf(strideC), tf32, false});
+}
+
+void Call::multiplyBfloat16(int64_t m, int64_t n, int64_t k, const unsigned short* a, int64_t strideA,
+                            const unsigned short* b, int64_t strideB, bool turnedB, float* c) {
+  multiply({sideOf(m), sideOf(n), sideOf(k), 1, a, sideOf(strideA), false, b, sideOf(strideB), turnedB, 0, c, sideOf(n),
+            false, true});
 }
 
 void Call::clear(float* numbers, int64_t size) {

@@ -88,6 +88,11 @@ class Call {
   // c [m, n] = alpha · a [m, k] · b [k, n] + beta · c. Throws InvalidInput for a side of 2³¹ or more.
   void multiply(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c, int64_t strideC,
                 bool tf32);
+  // c [m, n] = a [m, k] · b [k, n] of bfloat16 numbers, b turned or not, with float32 sums.
+  void multiplyBfloat16(int64_t m, int64_t n, int64_t k, const unsigned short* a, int64_t strideA,
+                        const unsigned short* b, int64_t strideB, bool turnedB, float* c);
+  // Whether the device does.
+  bool multipliesBfloat16() const { return !onGpu || gpu->multipliesBfloat16(); }
   void clear(float* numbers, int64_t size);
 
  private:
@@ -99,6 +104,7 @@ class Call {
   std::vector<TF_Tensor*> tensors;
   std::vector<Input> inputs;
 
+  void multiply(const Gpu::Product& product);
   static Dim dimOf(const Shape& grid);
   void* allocate(int index, int type, const Shape& shape);
 };

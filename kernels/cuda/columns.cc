@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "half.h"
 #include "ops.h"
 
 namespace {
@@ -43,26 +44,32 @@ struct SelectColumns {
 
 // kernel [in, out], or [out, in] if transposed (, A₀ [in, r₀], B₀ [r₀, out]), int32 indices [k] → R[:,I] [in, k]
 struct PackColumns {
+  Weights weights;
   bool transposed, tf32;
   explicit PackColumns(const Attributes& attributes)
-      : transposed(attributes.integer("transposed") != 0), tf32(attributes.integer("tf32") != 0) {}
-  static constexpr OpDescription DESCRIPTION{"PackColumns", "f", "transposed: int;tf32: int"};
+      : weights(attributes),
+        transposed(attributes.integer("transposed") != 0),
+        tf32(attributes.integer("tf32") != 0) {}
+  static constexpr OpDescription DESCRIPTION{"PackColumns", "f", "transposed: int;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
-    const Input& kernel = call.real(0, "kernel", {ANY, ANY});
+    const WeightMatrix kernel = weights.read(call, 0, "kernel", {ANY, ANY});
     const Input& indices = call.integer(0, "indices", {ANY});
-    const int64_t in = kernel.shape[transposed], out = kernel.shape[!transposed], k = indices.size();
+    const int64_t in = transposed ? kernel.columns : kernel.rows, out = transposed ? kernel.rows : kernel.columns;
+    const int64_t k = indices.size();
     call.requireIndices(indices, "indices", out);
+    const float* numbers = kernel.floats(call);
     float* packed = call.output(0, {in, k});
     if (transposed) {
-      LAUNCH(call, gather_rows_turned, {(in + 31) / 32 * ((k + 31) / 32)}, {32, 8}, kernel.numbers(),
-             indices.integers(), packed, out, in, k);
+      LAUNCH(call, gather_rows_turned, {(in + 31) / 32 * ((k + 31) / 32)}, {32, 8}, numbers, indices.integers(), packed,
+             out, in, k);
     } else {
-      gather(call, kernel.numbers(), indices, packed, in, out);
+      gather(call, numbers, indices, packed, in, out);
     }
-    if (call.reals() == 1) return;
-    const Input& frozenA = call.real(1, "frozenA", {in, ANY});
+    const int next = weights.reals();
+    if (call.reals() == next) return;
+    const Input& frozenA = call.real(next, "frozenA", {in, ANY});
     const int64_t rank = frozenA.shape[1];
-    const Input& frozenB = call.real(2, "frozenB", {rank, out});
+    const Input& frozenB = call.real(next + 1, "frozenB", {rank, out});
     float* columns = call.temporary({rank, k});
     gather(call, frozenB.numbers(), indices, columns, rank, out);
     call.multiply(in, k, rank, -1, {frozenA.numbers(), rank}, {columns, k}, 1, packed, k, tf32);
@@ -76,28 +83,29 @@ struct PackColumns {
 // dy [N, out], packed [in, k] (, A₀ [in, r₀], B₀ [r₀, out] if frozen) (, s dy Bᵀ [N, r], A [in, r]), int32 indices [k]
 // → dx [N, in]
 struct ApproxActivationGrad {
+  Weights weights;
   bool frozen, tf32;
   explicit ApproxActivationGrad(const Attributes& attributes)
-      : frozen(attributes.integer("frozen") != 0), tf32(attributes.integer("tf32") != 0) {}
-  static constexpr OpDescription DESCRIPTION{"ApproxActivationGrad", "f", "frozen: int;tf32: int"};
+      : weights(attributes), frozen(attributes.integer("frozen") != 0), tf32(attributes.integer("tf32") != 0) {}
+  static constexpr OpDescription DESCRIPTION{"ApproxActivationGrad", "f", "frozen: int;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
     const Input& dy = call.real(0, "dy", {ANY, ANY});
     const Input& indices = call.integer(0, "indices", {ANY});
     const int64_t rows = dy.shape[0], out = dy.shape[1], k = indices.size();
-    const Input& packed = call.real(1, "packed", {ANY, k});
-    const int64_t in = packed.shape[0];
+    const WeightMatrix packed = weights.read(call, 1, "packed", {ANY, k});
+    const int64_t in = packed.rows;
     call.requireIndices(indices, "indices", out);
-    const int low = frozen ? 4 : 2;
+    const int first = 1 + weights.reals(), low = frozen ? first + 2 : first;
     const bool adapted = call.reals() > low;
-    const int64_t frozenRank = frozen ? call.real(2, "frozenA", {in, ANY}).shape[1] : 0;
+    const int64_t frozenRank = frozen ? call.real(first, "frozenA", {in, ANY}).shape[1] : 0;
     const int64_t rank = adapted ? call.real(low, "loraDy", {rows, ANY}).shape[1] : 0;
-    if (frozen) call.real(3, "frozenB", {frozenRank, out});
+    if (frozen) call.real(first + 1, "frozenB", {frozenRank, out});
     if (adapted) call.real(low + 1, "loraA", {in, rank});
 
     float* dx = call.output(0, {rows, in});
     float* kept = call.temporary({rows, k});
     PackColumns::gather(call, dy.numbers(), indices, kept, rows, out);
-    call.multiply(rows, in, k, 1, {kept, k}, {packed.numbers(), k, true}, 0, dx, in, tf32);
+    packed.multiply(call, rows, kept, true, dx, tf32);
     // both low-rank terms are one product over r₀ + r: a product more would read and write all of dx once more
     const int64_t both = frozenRank + rank;
     if (both == 0) return;
@@ -106,9 +114,9 @@ struct ApproxActivationGrad {
       const Input& loraA = call.real(low + 1, "loraA");
       return call.multiply(rows, in, rank, 1, {loraDy.numbers(), rank}, {loraA.numbers(), rank, true}, 1, dx, in, tf32);
     }
-    const Input& frozenA = call.real(2, "frozenA");
+    const Input& frozenA = call.real(first, "frozenA");
     float* left = call.temporary({rows, both});
-    call.multiply(rows, frozenRank, out, 1, {dy.numbers(), out}, {call.real(3, "frozenB").numbers(), out, true}, 0, left,
+    call.multiply(rows, frozenRank, out, 1, {dy.numbers(), out}, {call.real(first + 1, "frozenB").numbers(), out, true}, 0, left,
                   both, tf32);
     if (!adapted) {
       return call.multiply(rows, in, both, 1, {left, both}, {frozenA.numbers(), both, true}, 1, dx, in, tf32);

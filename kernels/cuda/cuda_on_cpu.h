@@ -33,6 +33,11 @@ inline unsigned __float_as_uint(float x) {
   std::memcpy(&bits, &x, sizeof bits);
   return bits;
 }
+inline float __uint_as_float(unsigned bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float atomicAdd(float* at, float value) { return (*at += value) - value; }
 inline unsigned atomicAdd(unsigned* at, unsigned value) { return (*at += value) - value; }

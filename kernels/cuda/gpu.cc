@@ -35,7 +35,7 @@ CUBLAS_FUNCTIONS(DEFINE)
 #undef DEFINE
 
 // of cuda.h, library_types.h and cublas_api.h
-constexpr int MAJOR = 75, MINOR = 76, REAL_32 = 0, COMPUTE_32F = 68, COMPUTE_32F_FAST_TF32 = 77, DEFAULT_ALGORITHM = -1;
+constexpr int MAJOR = 75, MINOR = 76, REAL_32 = 0, REAL_16B = 14, COMPUTE_32F = 68, COMPUTE_32F_FAST_TF32 = 77, DEFAULT_ALGORITHM = -1;
 
 #define FIND(result, name, parameters)                                  \
   name = reinterpret_cast<result(*) parameters>(dlsym(library, #name)); \
@@ -90,10 +90,12 @@ struct Gpu::State {
   CUmodule module = nullptr;
   std::map<std::string, CUfunction> kernels;
   cublasHandle_t cublas = nullptr;
+  int major = 0;
 };
 
 Gpu::Gpu() : state(new State) {
-  int device, major, minor;
+  int device, minor;
+  int& major = state->major;
   check(cuCtxGetDevice(&device), "cuCtxGetDevice");
   check(cuDeviceGetAttribute(&major, MAJOR, device), "cuDeviceGetAttribute");
   check(cuDeviceGetAttribute(&minor, MINOR, device), "cuDeviceGetAttribute");
@@ -129,15 +131,18 @@ void Gpu::launch(const char* name, Dim grid, Dim block, void** arguments, void* 
 
 // cuBLAS goes column by column, so that it sees every matrix turned: cᵀ = bᵀ aᵀ.
 void Gpu::multiply(const Product& p, void* stream) {
-  const int compute = p.tf32 ? COMPUTE_32F_FAST_TF32 : COMPUTE_32F;
+  const int type = p.bfloat16 ? REAL_16B : REAL_32;
+  const int compute = p.tf32 && !p.bfloat16 ? COMPUTE_32F_FAST_TF32 : COMPUTE_32F;
   std::lock_guard<std::mutex> lock(mutex);  // the handle has one stream at a time
   int code = cublasSetStream_v2(state->cublas, stream);
   if (code == 0) {
-    code = cublasGemmEx(state->cublas, p.turnedB, p.turnedA, p.n, p.m, p.k, &p.alpha, p.b, REAL_32, p.strideB, p.a,
-                        REAL_32, p.strideA, &p.beta, p.c, REAL_32, p.strideC, compute, DEFAULT_ALGORITHM);
+    code = cublasGemmEx(state->cublas, p.turnedB, p.turnedA, p.n, p.m, p.k, &p.alpha, p.b, type, p.strideB, p.a, type,
+                        p.strideA, &p.beta, p.c, REAL_32, p.strideC, compute, DEFAULT_ALGORITHM);
   }
   if (code != 0) throw std::runtime_error("cublasGemmEx: status " + std::to_string(code));
 }
+
+bool Gpu::multipliesBfloat16() const { return state->major >= 8; }
 
 void Gpu::clear(void* memory, size_t bytes, void* stream) {
   check(cuMemsetD8Async(memory, 0, bytes, stream), "cuMemsetD8Async");

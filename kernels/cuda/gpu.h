@@ -14,18 +14,22 @@ class Gpu {
   struct Product {
     int m, n, k;
     float alpha;
-    const float* a;
+    const void* a;
     int strideA;
     bool turnedA;
-    const float* b;
+    const void* b;
     int strideB;
     bool turnedB;
     float beta;
     float* c;
     int strideC;
     bool tf32;
+    // a and b are bfloat16 numbers
+    bool bfloat16;
   };
   void multiply(const Product& product, void* stream);
+  // Whether `multiply` takes bfloat16 numbers.
+  bool multipliesBfloat16() const;
   void clear(void* memory, size_t bytes, void* stream);
 
  private:

@@ -9,7 +9,7 @@
 #include "call.h"
 
 // The names of all our ops begin so; another number for every change of what they take or give.
-#define OP_PREFIX "Celora1"
+#define OP_PREFIX "Celora2"
 
 struct OpDescription {
   const char* name;

@@ -1,33 +1,37 @@
 #include "elementwise.cu"
+#include "half.h"
 #include "ops.h"
 
 namespace {
 
 // x [N, in], W [in, out] (, bias [out]) (, A [in, r], B [r, out]) → y [N, out]
 struct LoRAMatMul {
+  Weights weights;
   bool biased, adapted, tf32;
   int activation;
   float scale;
   explicit LoRAMatMul(const Attributes& attributes)
-      : biased(attributes.integer("biased") != 0),
+      : weights(attributes),
+        biased(attributes.integer("biased") != 0),
         adapted(attributes.integer("adapted") != 0),
         tf32(attributes.integer("tf32") != 0),
         activation(attributes.integer("activation")),
         scale(attributes.real("scale")) {}
   static constexpr OpDescription DESCRIPTION{
-      "LoRAMatMul", "f", "biased: int;adapted: int;activation: int;scale: float;tf32: int"};
+      "LoRAMatMul", "f", "biased: int;adapted: int;activation: int;scale: float;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
     const Input& x = call.real(0, "x", {ANY, ANY});
     const int64_t rows = x.shape[0], in = x.shape[1];
-    const Input& kernel = call.real(1, "kernel", {in, ANY});
-    const int64_t out = kernel.shape[1];
-    const float* bias = biased ? call.real(2, "bias", {out}).numbers() : nullptr;
+    const WeightMatrix kernel = weights.read(call, 1, "kernel", {in, ANY});
+    const int64_t out = kernel.columns;
+    const int next = 1 + weights.reals();
+    const float* bias = biased ? call.real(next, "bias", {out}).numbers() : nullptr;
     float* y = call.output(0, {rows, out});
-    call.multiply(rows, out, in, 1, {x.numbers(), in}, {kernel.numbers(), out}, 0, y, out, tf32);
+    kernel.multiply(call, rows, x.numbers(), false, y, tf32);
     if (adapted) {
-      const Input& loraA = call.real(2 + biased, "loraA", {in, ANY});
+      const Input& loraA = call.real(next + biased, "loraA", {in, ANY});
       const int64_t rank = loraA.shape[1];
-      const float* loraB = call.real(3 + biased, "loraB", {rank, out}).numbers();
+      const float* loraB = call.real(next + 1 + biased, "loraB", {rank, out}).numbers();
       float* low = call.temporary({rows, rank});
       call.multiply(rows, rank, in, scale, {x.numbers(), in}, {loraA.numbers(), rank}, 0, low, rank, tf32);
       call.multiply(rows, out, rank, 1, {low, rank}, {loraB, out}, 1, y, out, tf32);
@@ -61,22 +65,23 @@ struct LowRankMatMul {
 
 // dy [N, out], kernel [in, out], or [out, in] if transposed (, s dy Bᵀ [N, r], A [in, r]) → dx [N, in]
 struct ActivationGrad {
+  Weights weights;
   bool transposed, tf32;
   explicit ActivationGrad(const Attributes& attributes)
-      : transposed(attributes.integer("transposed") != 0), tf32(attributes.integer("tf32") != 0) {}
-  static constexpr OpDescription DESCRIPTION{"ActivationGrad", "f", "transposed: int;tf32: int"};
+      : weights(attributes), transposed(attributes.integer("transposed") != 0), tf32(attributes.integer("tf32") != 0) {}
+  static constexpr OpDescription DESCRIPTION{"ActivationGrad", "f", "transposed: int;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
     const Input& dy = call.real(0, "dy", {ANY, ANY});
     const int64_t rows = dy.shape[0], out = dy.shape[1];
-    const Input& kernel = call.real(1, "kernel", transposed ? Shape{out, ANY} : Shape{ANY, out});
-    const int64_t in = kernel.shape[transposed];
+    const WeightMatrix kernel = weights.read(call, 1, "kernel", transposed ? Shape{out, ANY} : Shape{ANY, out});
+    const int64_t in = transposed ? kernel.columns : kernel.rows;
+    const int next = 1 + weights.reals();
     float* dx = call.output(0, {rows, in});
-    call.multiply(rows, in, out, 1, {dy.numbers(), out}, {kernel.numbers(), kernel.shape[1], !transposed}, 0, dx, in,
-                  tf32);
-    if (call.reals() == 2) return;
-    const Input& loraDy = call.real(2, "loraDy", {rows, ANY});
+    kernel.multiply(call, rows, dy.numbers(), !transposed, dx, tf32);
+    if (call.reals() == next) return;
+    const Input& loraDy = call.real(next, "loraDy", {rows, ANY});
     const int64_t rank = loraDy.shape[1];
-    const float* loraA = call.real(3, "loraA", {in, rank}).numbers();
+    const float* loraA = call.real(next + 1, "loraA", {in, rank}).numbers();
     call.multiply(rows, in, rank, 1, {loraDy.numbers(), rank}, {loraA, rank, true}, 1, dx, in, tf32);
   }
 };

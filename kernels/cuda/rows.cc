@@ -1,5 +1,6 @@
 #include "rows.cu"
 
+#include "half.h"
 #include "ops.h"
 
 namespace {
@@ -27,34 +28,36 @@ struct SampleRows {
 // dy [N, out], kernel [in, out], or [out, in] if transposed, weights [m] (, s dy Bᵀ [N, r], A [in, r]), int32 indices [m]
 // → dx [N, in]: the adapter's term, or zeros, and the sampled rows' product added to it
 struct SampledActivationGrad {
+  Weights weights;
   bool transposed, tf32;
   explicit SampledActivationGrad(const Attributes& attributes)
-      : transposed(attributes.integer("transposed") != 0), tf32(attributes.integer("tf32") != 0) {}
-  static constexpr OpDescription DESCRIPTION{"SampledActivationGrad", "f", "transposed: int;tf32: int"};
+      : weights(attributes), transposed(attributes.integer("transposed") != 0), tf32(attributes.integer("tf32") != 0) {}
+  static constexpr OpDescription DESCRIPTION{"SampledActivationGrad", "f",
+                                             "transposed: int;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
     const Input& dy = call.real(0, "dy", {ANY, ANY});
     const int64_t all = dy.shape[0], out = dy.shape[1];
-    const Input& kernel = call.real(1, "kernel", transposed ? Shape{out, ANY} : Shape{ANY, out});
-    const int64_t in = kernel.shape[transposed];
+    const WeightMatrix kernel = weights.read(call, 1, "kernel", transposed ? Shape{out, ANY} : Shape{ANY, out});
+    const int64_t in = transposed ? kernel.columns : kernel.rows;
+    const int next = 1 + weights.reals();
     const Input& indices = call.integer(0, "indices", {ANY});
     const int64_t rows = indices.size();
-    const float* weights = call.real(2, "weights", {rows}).numbers();
+    const float* factors = call.real(next, "weights", {rows}).numbers();
     call.requireIndices(indices, "indices", all);
     float* dx = call.output(0, {all, in});
-    if (call.reals() > 3) {
-      const Input& loraDy = call.real(3, "loraDy", {all, ANY});
+    if (call.reals() > next + 1) {
+      const Input& loraDy = call.real(next + 1, "loraDy", {all, ANY});
       const int64_t rank = loraDy.shape[1];
-      const float* loraA = call.real(4, "loraA", {in, rank}).numbers();
+      const float* loraA = call.real(next + 2, "loraA", {in, rank}).numbers();
       call.multiply(all, in, rank, 1, {loraDy.numbers(), rank}, {loraA, rank, true}, 0, dx, in, tf32);
     } else {
       call.clear(dx, all * in);
     }
     float* drawn = call.temporary({rows, out});
-    LAUNCH(call, gather_rows, call.blocksFor(rows * out), {BLOCK}, dy.numbers(), indices.integers(), weights, drawn,
+    LAUNCH(call, gather_rows, call.blocksFor(rows * out), {BLOCK}, dy.numbers(), indices.integers(), factors, drawn,
            all, out, rows * out);
     float* product = call.temporary({rows, in});
-    call.multiply(rows, in, out, 1, {drawn, out}, {kernel.numbers(), kernel.shape[1], !transposed}, 0, product, in,
-                  tf32);
+    kernel.multiply(call, rows, drawn, !transposed, product, tf32);
     LAUNCH(call, add_rows, call.blocksFor(rows * in), {BLOCK}, product, indices.integers(), dx, all, in, rows * in);
   }
 };

@@ -1,4 +1,4 @@
-import {clone, type TensorInfo} from '@tensorflow/tfjs-core';
+import {clone, type Tensor, type TensorInfo} from '@tensorflow/tfjs-core';
 import type {
   ColumnScoresAttrs,
   ColumnScoresInputs,
@@ -8,6 +8,7 @@ import type {
   SelectColumnsInputs,
 } from '../kernel_names.ts';
 import type {TensorFlowBackend} from './backend.ts';
+import {packHalf, weightOperand} from './half.ts';
 import {tf32} from './products.ts';
 import {runSingle} from './run_op.ts';
 
@@ -27,14 +28,20 @@ export const selectColumns = (
 ): TensorInfo => runSingle(backend, {name: 'SelectColumns', reals: [scores], counts: {k}});
 
 /** The layout is [in, k], so that the approximated gradient has the same form as the exact one. */
-export const packColumns = (
+export function packColumns(
   backend: TensorFlowBackend,
   {kernel, indices, frozenA, frozenB}: PackColumnsInputs,
-  {transposed}: PackColumnsAttrs,
-): TensorInfo =>
-  runSingle(backend, {
+  {transposed, half}: PackColumnsAttrs,
+): TensorInfo {
+  const {real, words, counts} = weightOperand(kernel, {half});
+  const x = runSingle(backend, {
     name: 'PackColumns',
-    reals: [kernel, ...(frozenA && frozenB ? [frozenA, frozenB] : [])],
-    integers: [indices],
-    counts: {transposed, tf32: tf32()},
+    reals: [real, ...(frozenA && frozenB ? [frozenA, frozenB] : [])],
+    integers: [indices, words],
+    counts: {transposed, tf32: tf32(), ...counts},
   });
+  if (!half) return x;
+  const packed = packHalf(backend, {x: x as Tensor}, half);
+  backend.disposeData(x.dataId);
+  return packed;
+}

@@ -2,6 +2,7 @@ import {env, type TensorInfo} from '@tensorflow/tfjs-core';
 import type {
   ActivationGradAttrs,
   ActivationGradInputs,
+  ApproxActivationGradAttrs,
   ApproxActivationGradInputs,
   FusedActivation,
   LoRAMatMulAttrs,
@@ -12,6 +13,7 @@ import type {
 } from '../kernel_names.ts';
 import {namedOperands} from '../operands.ts';
 import type {TensorFlowBackend} from './backend.ts';
+import {weightOperand} from './half.ts';
 import {runSingle} from './run_op.ts';
 
 /** Whether products on a GPU may round their factors to TF32, as TensorFlow's own do. */
@@ -28,10 +30,18 @@ export function loraMatMul(
 ): TensorInfo {
   const {hasBias, hasAdapter, scale, activation} = attrs;
   const {x, kernel, bias, loraA, loraB} = namedOperands(inputs, attrs);
+  const {real, words, counts} = weightOperand(kernel, attrs);
   return runSingle(backend, {
     name: 'LoRAMatMul',
-    reals: [x, kernel, bias, loraA, loraB],
-    counts: {biased: hasBias, adapted: hasAdapter, activation: ACTIVATIONS.indexOf(activation), tf32: tf32()},
+    reals: [x, real, bias, loraA, loraB],
+    integers: [words],
+    counts: {
+      biased: hasBias,
+      adapted: hasAdapter,
+      activation: ACTIVATIONS.indexOf(activation),
+      tf32: tf32(),
+      ...counts,
+    },
     numbers: {scale},
   });
 }
@@ -52,38 +62,45 @@ export const lowRankMatMul = (
 const adapterOf = ({loraA, loraDy}: {loraA?: TensorInfo; loraDy?: TensorInfo}) =>
   loraA && loraDy ? [loraDy, loraA] : [];
 
-export const activationGrad = (
+export function activationGrad(
   backend: TensorFlowBackend,
   {dy, kernel, ...adapter}: ActivationGradInputs,
-  {transposed}: ActivationGradAttrs,
-): TensorInfo =>
-  runSingle(backend, {
+  {transposed, half}: ActivationGradAttrs,
+): TensorInfo {
+  const {real, words, counts} = weightOperand(kernel, {half});
+  return runSingle(backend, {
     name: 'ActivationGrad',
-    reals: [dy, kernel, ...adapterOf(adapter)],
-    counts: {transposed, tf32: tf32()},
+    reals: [dy, real, ...adapterOf(adapter)],
+    integers: [words],
+    counts: {transposed, tf32: tf32(), ...counts},
   });
+}
 
 export function approxActivationGrad(
   backend: TensorFlowBackend,
   {dy, indices, packed, frozenA, frozenB, ...adapter}: ApproxActivationGradInputs,
+  attrs: ApproxActivationGradAttrs,
 ): TensorInfo {
+  const {real, words, counts} = weightOperand(packed, attrs);
   const factors = frozenA && frozenB ? [frozenA, frozenB] : [];
   return runSingle(backend, {
     name: 'ApproxActivationGrad',
-    reals: [dy, packed, ...factors, ...adapterOf(adapter)],
-    integers: [indices],
-    counts: {frozen: factors.length > 0, tf32: tf32()},
+    reals: [dy, real, ...factors, ...adapterOf(adapter)],
+    integers: [indices, words],
+    counts: {frozen: factors.length > 0, tf32: tf32(), ...counts},
   });
 }
 
-export const sampledActivationGrad = (
+export function sampledActivationGrad(
   backend: TensorFlowBackend,
   {dy, kernel, indices, weights, ...adapter}: SampledActivationGradInputs,
-  {transposed}: ActivationGradAttrs,
-): TensorInfo =>
-  runSingle(backend, {
+  {transposed, half}: ActivationGradAttrs,
+): TensorInfo {
+  const {real, words, counts} = weightOperand(kernel, {half});
+  return runSingle(backend, {
     name: 'SampledActivationGrad',
-    reals: [dy, kernel, weights, ...adapterOf(adapter)],
-    integers: [indices],
-    counts: {transposed, tf32: tf32()},
+    reals: [dy, real, weights, ...adapterOf(adapter)],
+    integers: [indices, words],
+    counts: {transposed, tf32: tf32(), ...counts},
   });
+}

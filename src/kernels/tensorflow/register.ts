@@ -10,6 +10,7 @@ import {causalAttention, causalAttentionGrad} from './causal_attention.ts';
 import {columnScores, packColumns, selectColumns} from './columns.ts';
 import {countLabels, crossEntropy, crossEntropyGrad} from './cross_entropy.ts';
 import {gatedUnit, gatedUnitGrad, globalNorm, rotaryEmbedding} from './elementwise.ts';
+import {lookUpHalf, packHalf, unpackHalf} from './half.ts';
 import {
   addRMSNorm,
   layerNorm,
@@ -80,11 +81,13 @@ export function registerTensorFlowKernels(prefix: string): void {
   useOps(prefix);
   tf.env().registerFlag(OPS_FLAG, () => false);
   tf.env().registerFlag(TF32_FLAG, () => true);
-  // of a matrix at half precision our ops know nothing
+  registerOwnKernels('tensorflow', KERNELS, usesOwnOps);
+  // words of half precision are always ours: portable kernels decode on the host
+  registerOwnKernels('tensorflow', {[names.PackHalf]: packHalf, [names.UnpackHalf]: unpackHalf}, () => true);
   registerOwnKernels(
     'tensorflow',
-    KERNELS,
-    (attrs) => usesOwnOps() && (attrs as names.WeightAttrs).half === undefined,
+    {[training.EmbeddingLookup]: lookUpHalf},
+    (attrs) => (attrs as names.WeightAttrs).half !== undefined,
   );
   registerPortableKernels('tensorflow');
 }

@@ -9,6 +9,8 @@ const backend = () => tf.backend() as TensorFlowBackend;
 describeOwnOps('ops given what does not fit', () => {
   const fails = (op: Op, message: string) => expect(() => runOp(backend(), op)).to.throw(message);
   const counts = {tf32: true};
+  /** Of an op's frozen matrix. */
+  const FLOAT32 = {precision: 0, columns: 0};
 
   it('say which input is missing, or of another shape or dtype', () => {
     const [x, weight] = [tf.ones([2, 3]), tf.ones([4])];
@@ -49,7 +51,11 @@ describeOwnOps('ops given what does not fit', () => {
 
   it('refuse indices that are out of range; on a GPU, which they do not wait for, they make them NaN', async () => {
     const [dy, packed] = [tf.ones([2, 3]), tf.ones([4, 2])];
-    const op = {name: 'ApproxActivationGrad', reals: [dy, packed], counts: {...counts, frozen: false}};
+    const op = {
+      name: 'ApproxActivationGrad',
+      reals: [dy, packed],
+      counts: {...counts, ...FLOAT32, frozen: false},
+    };
     const onGPU = backend().isUsingGpuDevice;
     const failsOrIsNaN = async (bad: Op, message: string) => {
       if (!onGPU) return fails(bad, message);
