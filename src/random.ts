@@ -18,6 +18,17 @@ export function randomStream(seed: number): RandomStream {
   return stream;
 }
 
+/** 0 … size − 1 in an order of its own for each seed. */
+export function shuffled(size: number, seed: number): Int32Array {
+  const order = Int32Array.from({length: size}, (_, i) => i);
+  const random = randomStream(seed);
+  for (let i = size - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
+}
+
 /** A seed of its own for each name (FNV-1a), so that layers of one shape do not start from the same numbers. */
 export function seedFor(name: string, seed: number): number {
   let hash = 0x811c9dc5 ^ seed;

@@ -13,10 +13,11 @@ export type ApplyModel = <T extends tf.Tensor | tf.Tensor[] = tf.Tensor>(
 ) => T;
 
 type Node = Layer['inboundNodes'][number];
-type Values = Map<number, tf.Tensor>;
+/** Tensors by the ids of what stands for them in the model. */
+export type Values = Map<number, tf.Tensor>;
 
 /** Nodes of a model that run one after the other. */
-interface Stage {
+export interface Stage {
   nodes: Node[];
   /** The block that they are of, if they are of one. */
   block: string | undefined;
@@ -55,15 +56,17 @@ function checkNode({outboundLayer}: Node): void {
   }
 }
 
-/** The model's nodes in an order to run them in, those of a block together. */
-function stagesOf(model: LayersModel): Stage[] {
+const blockOf = (name: string): string | undefined => BLOCK.exec(name)?.[0];
+
+/** The model's nodes in an order to run them in, those of a block together. @param blockOf The block of a layer's name. */
+export function stagesOf(model: LayersModel, blockOf: (name: string) => string | undefined): Stage[] {
   const groups: Pick<Stage, 'nodes' | 'block'>[] = [];
   const levels = nodeLevels(model);
   const order = [...levels.keys()];
   // by levels those of a block follow one another, whatever else the model has
   for (const node of order.toSorted((a, b) => levels.get(a)! - levels.get(b)!)) {
     checkNode(node);
-    const block = BLOCK.exec(node.outboundLayer.name)?.[0];
+    const block = blockOf(node.outboundLayer.name);
     const last = groups.at(-1);
     if (last && last.block === block) last.nodes.push(node);
     else groups.push({nodes: [node], block});
@@ -92,7 +95,8 @@ function stagesOf(model: LayersModel): Stage[] {
   });
 }
 
-function runNodes(nodes: Node[], values: Values, kwargs: {training: boolean}): void {
+/** Runs nodes, whose inputs are among the values, and adds what they return. */
+export function runNodes(nodes: Node[], values: Values, kwargs: {training: boolean}): void {
   for (const {outboundLayer, inputTensors, outputTensors} of nodes) {
     const inputs = inputTensors.map(({id}) => values.get(id)!);
     const outputs = [outboundLayer.apply(inputs, kwargs) as tf.Tensor | tf.Tensor[]].flat();
@@ -143,7 +147,7 @@ export function modelRunner(training: boolean, checkpointLayers?: number): Apply
     if (!training || checkpointLayers === undefined) {
       return model.apply(inputs, {training}) as tf.Tensor | tf.Tensor[];
     }
-    if (!known.has(model)) known.set(model, stagesOf(model));
+    if (!known.has(model)) known.set(model, stagesOf(model, blockOf));
     const stages = known.get(model)!;
     const outputs = tf.tidy(() => runStages(model, stages, [inputs].flat(), checkpointLayers));
     return outputs.length === 1 ? outputs[0]! : outputs;

@@ -80,6 +80,37 @@ async function readEnergies(scores: tf.Tensor1D[]): Promise<Float64Array> {
   return sums;
 }
 
+/** A layer that takes part in a division, with the columns that it keeps now. */
+export interface ScoredLayer extends ScoredColumns {
+  layer: CELoRADense;
+  kept: number;
+}
+
+/** Scores the columns of the layers whose dx is approximated by columns, in one exact backward pass. */
+export async function scoreColumns(
+  model: LayersModel,
+  loss: () => tf.Scalar,
+  caller: string,
+): Promise<ScoredLayer[]> {
+  const seen = new Map<CELoRADense, {scores: tf.Tensor1D[]; rows: number; kept: number}>();
+  try {
+    observeBackward(model, loss, caller, (layer, pass) => {
+      const plan = layer.gradient.plan(pass.dy, pass.kernel, pass.frozenData);
+      if (plan.exact || layer.config.axis === 'rows') return;
+      const {scores, rows} = seen.get(layer) ?? {scores: [] as tf.Tensor1D[], rows: 0};
+      scores.push(tf.keep(layer.gradient.scores(pass)));
+      seen.set(layer, {scores, rows: rows + pass.dy.shape[0], kept: plan.kept});
+    });
+    const layers: ScoredLayer[] = [];
+    for (const [layer, {scores, rows, kept}] of seen) {
+      layers.push({layer, kept, energies: await readEnergies(scores), columnCost: rows * layer.inputs});
+    }
+    return layers;
+  } finally {
+    tf.dispose([...seen.values()].map(({scores}) => scores));
+  }
+}
+
 /**
  * Divides the columns kept anew among a model's layers, at the same cost: from the scores of one exact backward pass, flat
  * layers get more of them and steep ones fewer (`divideBudget`). It sets each layer's `keep`, which is saved with it. Layers
@@ -97,36 +128,19 @@ export async function calibrateCELoRA(
   if (keep !== undefined && !(keep > 0 && keep <= 1)) {
     throw new Error(`${caller}: keep must be a number with 0 < keep ≤ 1, but is ${show(keep)}`);
   }
-  const seen = new Map<CELoRADense, {scores: tf.Tensor1D[]; rows: number; kept: number}>();
-  try {
-    observeBackward(model, loss, caller, (layer, pass) => {
-      const plan = layer.gradient.plan(pass.dy, pass.kernel, pass.frozenData);
-      if (plan.exact || layer.config.axis === 'rows') return;
-      const {scores, rows} = seen.get(layer) ?? {scores: [] as tf.Tensor1D[], rows: 0};
-      scores.push(tf.keep(layer.gradient.scores(pass)));
-      seen.set(layer, {scores, rows: rows + pass.dy.shape[0], kept: plan.kept});
-    });
-    const layers = [...seen.keys()];
-    const scored: ScoredColumns[] = [];
-    for (const [layer, {scores, rows}] of seen) {
-      scored.push({energies: await readEnergies(scores), columnCost: rows * layer.inputs});
-    }
-    const share = (kept: (i: number) => number) => {
-      const sum = (count: (i: number) => number) =>
-        scored.reduce((total, {columnCost}, i) => total + columnCost * count(i), 0);
-      return layers.length > 0 ? sum(kept) / sum((i) => layers[i]!.units) : 1;
-    };
-    const now = share((i) => seen.get(layers[i]!)!.kept);
-    const kept = divideBudget(scored, keep ?? now);
-    for (const [i, layer] of layers.entries()) layer.setKeep(kept[i]! / layer.units);
-    return report(
-      layers,
-      kept,
-      share((i) => kept[i]!),
-    );
-  } finally {
-    tf.dispose([...seen.values()].map(({scores}) => scores));
-  }
+  const scored = await scoreColumns(model, loss, caller);
+  const share = (kept: (i: number) => number) => {
+    const sum = (count: (i: number) => number) =>
+      scored.reduce((total, {columnCost}, i) => total + columnCost * count(i), 0);
+    return scored.length > 0 ? sum(kept) / sum((i) => scored[i]!.layer.units) : 1;
+  };
+  const kept = divideBudget(scored, keep ?? share((i) => scored[i]!.kept));
+  for (const [i, {layer}] of scored.entries()) layer.setKeep(kept[i]! / layer.units);
+  return report(
+    scored.map(({layer}) => layer),
+    kept,
+    share((i) => kept[i]!),
+  );
 }
 
 function report(layers: readonly CELoRADense[], kept: number[], keep: number): CalibrationReport {

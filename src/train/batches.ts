@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {show} from '../config.ts';
 import {count} from '../ops/check.ts';
-import {randomStream, seedFor} from '../random.ts';
+import {randomStream, seedFor, shuffled} from '../random.ts';
 
 /**
  * Where batches come from. A batch may be any object. The tensors among its values, and in arrays there, are disposed after
@@ -72,17 +72,6 @@ export function tokenBatch(rows: TokenRow[]): TokenBatch {
   for (const {labels} of rows) for (const label of labels) if (label >= 0) weight++;
   const segments = rows[0]!.segments && {segments: stack(rows, 'segments')};
   return {ids: stack(rows, 'ids'), labels: stack(rows, 'labels'), ...segments, weight};
-}
-
-/** 0 … size − 1 in the order of a pass. */
-function shuffled(size: number, seed: number): Int32Array {
-  const order = Int32Array.from({length: size}, (_, i) => i);
-  const random = randomStream(seed);
-  for (let i = size - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order;
 }
 
 /**

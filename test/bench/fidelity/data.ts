@@ -6,12 +6,13 @@ import {
   ActivationGradient,
   type BatchLoss,
   type BatchSource,
-  type CELoRAConfig,
   type Example,
   linearCrossEntropy,
   type TokenBatch,
 } from '../../../src/index.ts';
 import {tokenBatch} from '../../../src/train/batches.ts';
+import {branchRunner} from './branches.ts';
+import type {Row} from './rows.ts';
 
 export interface Tokens {
   train: Int32Array;
@@ -54,22 +55,31 @@ export function evenWindows(
 }
 
 /**
- * The loss of a Llama of `buildLlama` without its logits, the gradient of its head approximated if there are options for it.
+ * The loss of a Llama of `buildLlama` without its logits, the gradient of its head approximated if there are options for it,
+ * and its backward pass thinned out if there are branches.
  * @returns The loss, and the gradient of its head, to be disposed.
  */
 export function lossOf(
   model: tfl.LayersModel,
-  head: Partial<CELoRAConfig> = {keep: 1},
+  {head = {keep: 1}, branches}: Pick<Row, 'head' | 'branches'>,
+  seed: number,
 ): {loss: BatchLoss<TokenBatch>; head: ActivationGradient} {
   const [hidden] = [model.getLayer('lm_head').input].flat();
   const body = tfl.model({inputs: model.inputs, outputs: hidden!});
+  const run = branches && branchRunner(body, branches, seed);
   const [own] = model.getLayer('lm_head').weights;
   const kernel = own ?? model.getLayer('model.embed_tokens').weights[0]!;
   const transposed = own === undefined;
   const gradient = new ActivationGradient(head, {transposed});
   const loss: BatchLoss<TokenBatch> = ({ids, labels}, apply) =>
     tf.tidy(() =>
-      linearCrossEntropy({x: apply(body, ids), labels, kernel: kernel.read(), transposed, gradient}),
+      linearCrossEntropy({
+        x: run ? run(ids) : apply(body, ids),
+        labels,
+        kernel: kernel.read(),
+        transposed,
+        gradient,
+      }),
     );
   return {loss, head: gradient};
 }

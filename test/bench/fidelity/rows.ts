@@ -1,4 +1,7 @@
 import {type ApplyOptions, type Budget, type CELoRAConfig, paperConfig} from '../../../src/index.ts';
+import type {Branches} from './branches.ts';
+import type {Division} from './budgets.ts';
+import type {Drawn} from './variants.ts';
 
 /** Rows of a batch in the protocol; fewer are exact LoRA at the same number of multiply-adds. */
 export const BATCH = 16;
@@ -11,6 +14,12 @@ export interface Row {
   budget: Budget;
   /** Options of the head's own activation gradient; absent: exact. */
   head?: Partial<CELoRAConfig>;
+  /** What the backward pass leaves out of the blocks; absent: nothing. */
+  branches?: Branches;
+  /** Another division of the columns than `budget`'s, which is then 'uniform'. */
+  division?: Division;
+  /** Columns that are drawn in the place of the best. */
+  drawn?: Drawn;
 }
 
 const PROJECTIONS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
@@ -49,30 +58,43 @@ const topHalf =
     return projection !== undefined && PROJECTIONS.includes(projection) && Number(layer) >= numLayers / 2;
   };
 
-/** Every configuration of the comparison that this package can express, exact LoRA first. */
+const thinned = (name: string, branches: Branches): Row => ({...exact(BATCH, name), branches});
+
+/** Whether times say something of a configuration: those that only this comparison has are made of plain operations. */
+export const isTimed = ({drawn}: Row): boolean => drawn === undefined;
+
+/** Every configuration of the comparison, in the order of what they tell. */
 export function fidelityRows(numLayers: number): Row[] {
   const THIRD = 1 / 3;
+  const r64 = {keep: 0.25, frozenRank: 64};
   return [
     exact(BATCH),
+    approximate('calibrated 0.5', 'calibrated', {keep: 0.5}),
+    approximate('calibrated 0.25', 'calibrated', {keep: 0.25}),
+    approximate('uniform 0.5', 'uniform', {keep: 0.5}),
+    approximate('uniform 0.25', 'uniform', {keep: 0.25}),
     ...[12, 10, 8, 4].map((batch) => exact(batch)),
-    exact(BATCH, 'exact LoRA, top half of the layers', {target: topHalf(numLayers)}),
-    ...[0.5, 0.25].flatMap((keep) => [
-      approximate(`uniform ${keep}`, 'uniform', {keep}),
-      approximate(`calibrated ${keep}`, 'calibrated', {keep}),
-      approximate(`calibrated ${keep}, r0 64`, 'calibrated', {keep, frozenRank: 64}),
-      approximate(`rows ${keep}`, 'uniform', {keep, axis: 'rows'}),
-    ]),
-    approximate('uniform 0.25, r0 0', 'uniform', {keep: 0.25, frozenRank: 0}),
-    approximate('uniform 0.25, r0 64', 'uniform', {keep: 0.25, frozenRank: 64}),
-    approximate('calibrated 0.5, first tenth exact', 'calibrated', {keep: 0.5, exactSteps: 0.1}),
+    approximate('calibrated 0.25, r0 64, first third exact', 'calibrated', {...r64, exactSteps: THIRD}),
+    thinned('tokens of MLPs 0.5', {by: 'tokens', keep: 0.5}),
+    thinned('tokens of MLPs 0.25', {by: 'tokens', keep: 0.25}),
+    approximate('rows 0.5', 'uniform', {keep: 0.5, axis: 'rows'}),
+    approximate('calibrated 0.5, r0 64', 'calibrated', {keep: 0.5, frozenRank: 64}),
+    approximate('calibrated 0.25, r0 64', 'calibrated', r64),
+    {...approximate('by share 0.25', 'uniform', {keep: 0.25}), division: 'share'},
+    {...approximate('by share and depth 0.25', 'uniform', {keep: 0.25}), division: 'depth'},
+    {...approximate('half drawn 0.25', 'uniform', {keep: 0.25}), drawn: {share: 0.5, scale: 1.5}},
+    {...approximate('all drawn 0.25', 'uniform', {keep: 0.25}), drawn: {share: 1, scale: 2}},
+    approximate('calibrated 0.25, refresh 5', 'calibrated', {keep: 0.25, refreshEvery: 5}),
+    approximate('calibrated 0.25, score gradient', 'calibrated', {keep: 0.25, score: 'gradient'}),
     approximate('calibrated 0.25, first third exact', 'calibrated', {keep: 0.25, exactSteps: THIRD}),
-    approximate('calibrated 0.25, r0 64, first third exact', 'calibrated', {
-      keep: 0.25,
-      frozenRank: 64,
-      exactSteps: THIRD,
-    }),
+    approximate('calibrated 0.5, first tenth exact', 'calibrated', {keep: 0.5, exactSteps: 0.1}),
+    exact(BATCH, 'exact LoRA, top half of the layers', {target: topHalf(numLayers)}),
+    thinned('DropBP 0.5', {by: 'drop', keep: 0.5}),
     paper('product'),
     paper('weight'),
     {...exact(BATCH, 'exact LoRA, head keep 0.25'), head: {keep: 0.25}},
+    approximate('rows 0.25', 'uniform', {keep: 0.25, axis: 'rows'}),
+    approximate('uniform 0.25, r0 0', 'uniform', {keep: 0.25, frozenRank: 0}),
+    approximate('uniform 0.25, r0 64', 'uniform', r64),
   ];
 }

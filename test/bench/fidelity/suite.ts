@@ -5,7 +5,7 @@ import type {Suite} from '../suite.ts';
 import {writeCharts} from './charts.ts';
 import type {Job, Protocol, Result} from './entries.ts';
 import {runJobs} from './processes.ts';
-import {fidelityRows} from './rows.ts';
+import {fidelityRows, isTimed} from './rows.ts';
 import {fidelityTable, summarise} from './summary.ts';
 
 const keyOf = (kind: string, data: string, row: string, seed: number) =>
@@ -47,7 +47,9 @@ export const fidelitySuite: Suite = async ({fidelity, say, save}) => {
   if (model === undefined || files.length === 0)
     throw new Error('fidelity needs --model FOLDER and --data FILE');
   const config = parseConfig(JSON.parse(await readFile(join(model, 'config.json'), 'utf8')));
-  const all = fidelityRows(config.numLayers).map(({name}) => name);
+  const all = fidelityRows(config.numLayers)
+    .filter((row) => !time || isTimed(row))
+    .map(({name}) => name);
   const rows = all.filter((name) => only === undefined || only.some((part) => name.includes(part)));
   if (rows.length === 0) throw new Error(`--rows ${only?.join(', ')} is part of none of: ${all.join('; ')}`);
 

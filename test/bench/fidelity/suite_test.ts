@@ -43,14 +43,21 @@ describe('bench fidelity', () => {
   }
 
   it('trains every kind of configuration, in several processes', async () => {
-    const {results} = await run(
-      ['batch 16', 'batch 4', '0.5, first tenth', 'rows 0.5', 'top half', 'head', 'paper, score w'],
-      {processes: 2},
-    );
+    const rows = [
+      'batch 16',
+      'batch 4',
+      '0.5, first tenth',
+      'rows 0.5',
+      'top half',
+      'head',
+      'paper, score w',
+    ];
+    const others = ['MLPs 0.5', 'DropBP', 'by share 0.25', 'and depth', 'half drawn', 'all drawn'];
+    const {results, said} = await run([...rows, ...others], {processes: 2, steps: 6});
     const runs = results as Run[];
-    expect(runs).to.have.length(7);
+    expect(runs, said.join('\n')).to.have.length(13);
     for (const {curve, loss} of runs) {
-      expect(curve.at(-1)!.step).to.equal(3);
+      expect(curve.at(-1)!.step).to.equal(6);
       expect(Number.isFinite(loss)).to.equal(true);
     }
     const cost = Object.fromEntries(runs.map((result) => [result.row, result.cost]));
@@ -59,6 +66,9 @@ describe('bench fidelity', () => {
     expect(cost['rows 0.5']).to.be.within(0.75, 0.85); // the head's gradient is exact
     expect(cost['exact LoRA, top half of the layers']).to.be.within(0.7, 0.85);
     expect(cost['exact LoRA, head keep 0.25']).to.be.within(0.9, 0.999);
+    expect(cost['tokens of MLPs 0.5']).to.be.within(0.8, 0.9);
+    expect(cost['DropBP 0.5']).to.be.within(0.65, 0.85);
+    expect(cost['by share 0.25']).to.be.within(0.6, 0.95);
   });
 
   it('gives a seed the same loss, whatever was trained before', async () => {
@@ -75,7 +85,7 @@ describe('bench fidelity', () => {
     expect(more.results.slice(0, 2)).to.deep.equal(first.results);
     const timed = await run(['batch 8', 'uniform 0.5'], {json, time: true});
     const times = timed.results.filter((result): result is Timing => result.kind === 'time');
-    expect(times.map(({row}) => row)).to.deep.equal(['exact LoRA, batch 8', 'uniform 0.5']);
+    expect(times.map(({row}) => row)).to.deep.equal(['uniform 0.5', 'exact LoRA, batch 8']);
     for (const {milliseconds} of times) expect(milliseconds).to.be.above(0);
     for (const axis of ['cost', 'time']) {
       const svg = await readFile(path(`results.${axis}.svg`), 'utf8');

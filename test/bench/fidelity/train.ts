@@ -9,9 +9,14 @@ import {
   removeCELoRA,
   textBatches,
 } from '../../../src/index.ts';
+import {modelRunner} from '../../../src/model/apply_model.ts';
+import {disposeBatch} from '../../../src/train/evaluate.ts';
+import {branchOf} from './branches.ts';
+import {divideBy} from './budgets.ts';
 import {evenWindows, lossOf, type Tokens} from './data.ts';
 import type {Job, Protocol, Result} from './entries.ts';
 import {BATCH, type Row} from './rows.ts';
+import {drawColumns} from './variants.ts';
 
 const ALPHA = 32;
 const RANK = 16;
@@ -25,19 +30,21 @@ const UNTIMED = 6;
 const FIRST = /layers\.0\..*[qkv]_proj$/;
 
 /** Multiply-adds of a run's products, forward and dx, head included, as a fraction of exact LoRA's at the full batch. */
-function costOf({batch}: Row, {model, config}: LoadedLlama, head: ActivationGradient): number {
+function costOf({batch, branches}: Row, {model, config}: LoadedLlama, head: ActivationGradient): number {
   let [done, whole] = [0, 0];
-  const count = (size: number, gradient: ActivationGradient | undefined, reached: boolean) => {
+  const count = (size: number, gradient: ActivationGradient | undefined, reached: boolean, share = 1) => {
     const {multiplyAdds, savedMultiplyAdds} = gradient?.stats ?? {multiplyAdds: 0, savedMultiplyAdds: 0};
     const dx = multiplyAdds === 0 ? 0 : 1 - savedMultiplyAdds / multiplyAdds;
-    done += size * (1 + dx);
+    done += size * (1 + share * dx);
     whole += size * (reached ? 2 : 1);
   };
   for (const layer of model.layers.filter(({name}) => name.endsWith('_proj'))) {
     const adapted = layer instanceof CELoRADense;
     const kernel = adapted ? layer.baseVariables().kernel : layer.weights[0]!;
     const [inputs, units] = kernel.shape as [number, number];
-    count(inputs * units, adapted ? layer.gradient : undefined, !FIRST.test(layer.name));
+    // stats count what is computed: that of the tokens and passes that are left out is in none
+    const share = branches && branchOf(branches, layer.name) ? branches.keep : 1;
+    count(inputs * units, adapted ? layer.gradient : undefined, !FIRST.test(layer.name), share);
   }
   count(config.hiddenSize * config.vocabSize, head, true);
   return ((batch / BATCH) * done) / whole;
@@ -60,13 +67,20 @@ async function train(
 ): Promise<Trained> {
   const {model} = loaded;
   applyCELoRA(model, {rank: RANK, alpha: ALPHA, seed, ...row.apply});
-  const {loss, head} = lossOf(model, row.head);
+  if (row.drawn) drawColumns(model, row.drawn);
+  const {loss, head} = lossOf(model, row, seed);
+  const data = textBatches(tokens.train, {length, batchSize: row.batch, seed});
   const curve: Trained['curve'] = [];
   const times: number[] = [];
   try {
+    if (row.division) {
+      const batch = await data.batch(0);
+      await divideBy(row.division, model, () => loss(batch, modelRunner(false)));
+      disposeBatch(batch);
+    }
     await fineTune({
       model,
-      data: textBatches(tokens.train, {length, batchSize: row.batch, seed}),
+      data,
       loss,
       steps,
       learningRate: cosineSchedule(lr, {warmUp: WARM_UP, floor: 0.1}),
