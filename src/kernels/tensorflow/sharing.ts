@@ -9,7 +9,8 @@ const sameShape = (a: number[], b: number[]): boolean =>
 
 /** Further handles of data, by shape: TensorFlow's tensors have one shape each, and share their memory. */
 class Shapes {
-  private readonly handles = new WeakMap<TensorFlowData, Map<string, number>>();
+  /** Of data that has such handles; not weakly, which would cost the garbage collector more than the handles save. */
+  private readonly handles = new Map<TensorFlowData, Map<string, number>>();
 
   constructor(
     private readonly backend: TensorFlowBackend,
@@ -18,11 +19,17 @@ class Shapes {
 
   /** A handle of the data in another shape. */
   handle(data: TensorFlowData, shape: number[]): number {
-    const known = this.handles.get(data) ?? new Map<string, number>();
-    this.handles.set(data, known);
+    let known = this.handles.get(data);
+    if (known === undefined) {
+      known = new Map();
+      this.handles.set(data, known);
+    }
     const key = shape.join();
-    const handle = known.get(key) ?? this.reshape(data, shape);
-    known.set(key, handle);
+    let handle = known.get(key);
+    if (handle === undefined) {
+      handle = this.reshape(data, shape);
+      known.set(key, handle);
+    }
     return handle;
   }
 
@@ -39,7 +46,9 @@ class Shapes {
   }
 
   release(data: TensorFlowData): void {
-    for (const handle of this.handles.get(data)?.values() ?? []) this.backend.binding.deleteTensor(handle);
+    const known = this.handles.get(data);
+    if (known === undefined) return;
+    for (const handle of known.values()) this.backend.binding.deleteTensor(handle);
     this.handles.delete(data);
   }
 }

@@ -24,7 +24,7 @@ export class SmallArrays {
   private readonly arrays = new Map<string, SharedArray>();
   /** The arrays without a user, the one that is so for longest first. */
   private readonly unused = new Set<SharedArray>();
-  private readonly taken = new WeakMap<TensorFlowData, SharedArray>();
+  private readonly taken = new Map<TensorFlowData, SharedArray>();
   /** Whether arrays are shared, and kept, at the moment. */
   private isOpen = false;
 
