@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import type {TensorData} from '../../src/files/safetensors.ts';
 import {seedFor} from '../../src/random.ts';
 import type {LlamaConfig} from '../llama/config.ts';
 import type {JsonObject} from '../llama/files.ts';
@@ -50,20 +49,4 @@ export function randomLlama(config: LlamaConfig, seed: number): LayersModel {
     }
   }
   return model;
-}
-
-/** The model's weights under the names and in the layout of Hugging Face. */
-export async function checkpointOf(model: LayersModel): Promise<Record<string, TensorData>> {
-  const tensors: Record<string, TensorData> = {};
-  for (const layer of model.layers) {
-    for (const [i, weight] of layer.weights.entries()) {
-      const name = `${layer.name}.${i === 0 ? 'weight' : 'bias'}`;
-      // a Dense has [in, out] where PyTorch has [out, in]
-      const isKernel = layer.getClassName() === 'Dense' && i === 0;
-      const value = tf.tidy(() => (isKernel ? tf.transpose(weight.read()) : tf.clone(weight.read())));
-      tensors[name] = {shape: value.shape, data: (await value.data()) as Float32Array};
-      value.dispose();
-    }
-  }
-  return tensors;
 }

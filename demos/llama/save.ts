@@ -1,0 +1,53 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
+import {type TensorData, writeSafetensors} from '../../src/files/safetensors.ts';
+import {CELoRADense} from '../../src/index.ts';
+import {type ModelFiles, readJson} from './files.ts';
+
+/** The model's weights under the names and in the layout of Hugging Face, its active adapter in them if it has one. */
+export async function checkpointOf(model: LayersModel): Promise<Record<string, TensorData>> {
+  const adapted = model.layers.filter((layer) => layer instanceof CELoRADense);
+  for (const layer of adapted) layer.merge();
+  try {
+    const tensors: Record<string, TensorData> = {};
+    for (const layer of model.layers) {
+      const weights = layer instanceof CELoRADense ? Object.values(layer.baseVariables()) : layer.weights;
+      for (const [i, weight] of weights.entries()) {
+        if (!weight) continue; // no bias
+        const isKernel = i === 0 && (layer instanceof CELoRADense || layer.getClassName() === 'Dense');
+        tensors[`${layer.name}.${i === 0 ? 'weight' : 'bias'}`] = await read(weight, isKernel);
+      }
+    }
+    return tensors;
+  } finally {
+    for (const layer of adapted) layer.unmerge();
+  }
+}
+
+/** @param transposed A Dense has [in, out] where PyTorch has [out, in]. */
+async function read(weight: LayerVariable, transposed: boolean): Promise<TensorData> {
+  const value = tf.tidy(() => (transposed ? tf.transpose(weight.read()) : tf.clone(weight.read())));
+  try {
+    return {shape: value.shape, data: Float32Array.from(await value.data())};
+  } finally {
+    value.dispose();
+  }
+}
+
+/**
+ * The files of a Hugging Face folder that holds the model as it is now, in float32.
+ * @param source The files that it was loaded from: configuration and tokenizer are taken over.
+ */
+export async function llamaFiles(
+  model: LayersModel,
+  source: ModelFiles,
+): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
+  const {dtype: _, ...config} = await readJson(source, 'config.json');
+  const json = new TextEncoder().encode(JSON.stringify({...config, torch_dtype: 'float32'}, null, 2));
+  const files: Record<string, Uint8Array<ArrayBuffer>> = {'config.json': json};
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    if ((await source.size(name)) !== undefined) files[name] = Uint8Array.from(await source.read(name));
+  }
+  files['model.safetensors'] = writeSafetensors(await checkpointOf(model), {format: 'pt'});
+  return files;
+}
