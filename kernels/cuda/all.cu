@@ -6,3 +6,4 @@
 #include "half.cu"
 #include "norms.cu"
 #include "rows.cu"
+#include "skinny.cu"

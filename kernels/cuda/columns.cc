@@ -4,6 +4,7 @@
 
 #include "half.h"
 #include "ops.h"
+#include "skinny.h"
 
 namespace {
 
@@ -34,7 +35,7 @@ struct SelectColumns {
   void run(Call& call) const {
     const Input& scores = call.real(0, "scores", {ANY});
     const int64_t size = scores.size();
-    call.require(size <= INT32_MAX && k >= 1 && k <= size,
+    call.require(size <= INT32_MAX - SELECTING && k >= 1 && k <= size,
                  "k must be 1 to " + std::to_string(size) + ", but is " + std::to_string(k));
     int* indices = call.integerOutput(0, {k});
     LAUNCH(call, select_columns, {1}, {SELECTING}, scores.numbers(), indices, static_cast<int>(size),
@@ -116,8 +117,8 @@ struct ApproxActivationGrad {
     }
     const Input& frozenA = call.real(first, "frozenA");
     float* left = call.temporary({rows, both});
-    call.multiply(rows, frozenRank, out, 1, {dy.numbers(), out}, {call.real(first + 1, "frozenB").numbers(), out, true}, 0, left,
-                  both, tf32);
+    multiplySkinny(call, rows, frozenRank, out, 1, {dy.numbers(), out},
+                   {call.real(first + 1, "frozenB").numbers(), out, true}, left, both, tf32);
     if (!adapted) {
       return call.multiply(rows, in, both, 1, {left, both}, {frozenA.numbers(), both, true}, 1, dx, in, tf32);
     }

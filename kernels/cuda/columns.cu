@@ -1,13 +1,18 @@
 // Columns of a gradient: their scores, the choice of the largest, and copies of what was chosen.
 #include "common.cuh"
 
-// parts[y] = Σ dy² over rows y · part …, 32 columns and 8 rows at a time.
+// parts[y] = Σ dy² over rows y · part …, 32 columns and 8 rows at a time; 8 loads of a thread are under way.
 KERNEL void column_squares(const float* dy, float* parts, Size rows, Size columns, Size part) {
+  constexpr int LOADS = 8;
   const Size column = (Size)blockIdx.x * 32 + threadIdx.x, end = min(rows, (blockIdx.y + (Size)1) * part);
   float sum = 0;
   if (column < columns) {
-    for (Size row = blockIdx.y * part + threadIdx.y; row < end; row += 8) {
-      sum += dy[row * columns + column] * dy[row * columns + column];
+    for (Size row = blockIdx.y * part + threadIdx.y; row < end; row += 8 * LOADS) {
+      float values[LOADS];
+#pragma unroll
+      for (int i = 0; i < LOADS; i++) values[i] = row + 8 * i < end ? dy[(row + 8 * i) * columns + column] : 0;
+#pragma unroll
+      for (int i = 0; i < LOADS; i++) sum += values[i] * values[i];
     }
   }
   __shared__ float sums[8][33];
@@ -33,8 +38,20 @@ constexpr int SELECTING = 1024;
 // A number whose order as an integer is that of the score; NaN comes first, so that it is not lost.
 __device__ inline unsigned orderOf(float score) {
   if (isNaN(score)) return 0xffffffffu;
-  const unsigned bits = __float_as_uint(score);
+  const unsigned bits = __float_as_uint(score + 0.f);  // −0 is 0
   return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+// The sum over SELECTING threads; each gets it, and each must call it.
+__device__ inline unsigned countOfBlock(unsigned count) {
+  __shared__ unsigned warps[32];
+  for (int lanes = 16; lanes > 0; lanes /= 2) count += __shfl_xor_sync(~0u, count, lanes);
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = count;
+  __syncthreads();
+  count = warps[threadIdx.x % 32];
+  for (int lanes = 16; lanes > 0; lanes /= 2) count += __shfl_xor_sync(~0u, count, lanes);
+  return count;
 }
 
 // The sum of what the threads before have; every one of SELECTING threads must call it.
@@ -54,52 +71,35 @@ __device__ inline unsigned sumBefore(unsigned value) {
 }
 
 // The indices of the k largest of `size` scores, ascending; of equal ones the first. One block.
-// Radix select: four rounds find the k-th largest from its highest byte to its lowest, each counting how many of the
-// numbers that agree so far have which next byte. Then the threads copy, a run of neighbours at a time, what is above it
-// and the first ones equal to it.
+// The k-th largest is found bit by bit, from the highest: the largest number that k of them are not below. Counting, not a
+// histogram: scores are alike, and a histogram's threads would wait for each other. Then each thread goes over a run of
+// neighbours, and copies what is above that number and the first ones equal to it.
 KERNEL void __launch_bounds__(SELECTING)
     select_columns(const float* scores, int* indices, int size, int k) {
-  __shared__ unsigned counts[256];
-  __shared__ unsigned found[2];
   const int thread = threadIdx.x;
-  unsigned prefix = 0, left = k;
-  for (int round = 0; round < 4; round++) {
-    const int shift = 24 - 8 * round;
-    if (thread < 256) counts[thread] = 0;
-    __syncthreads();
-    for (int i = thread; i < size; i += SELECTING) {
-      const unsigned key = orderOf(scores[i]);
-      if (round == 0 || key >> (shift + 8) == prefix) atomicAdd(&counts[key >> shift & 255], 1u);
-    }
-    __syncthreads();
-    if (thread == 0) {
-      unsigned byte = 255, before = 0;
-      while (byte > 0 && before + counts[byte] < left) before += counts[byte--];
-      found[0] = byte;
-      found[1] = before;
-    }
-    __syncthreads();
-    prefix = prefix << 8 | found[0];
-    left -= found[1];
+  unsigned border = 0;
+  for (int bit = 31; bit >= 0; bit--) {
+    const unsigned candidate = border | 1u << bit;
+    unsigned count = 0;
+    for (int i = thread; i < size; i += SELECTING) count += orderOf(scores[i]) >= candidate;
+    if (countOfBlock(count) >= (unsigned)k) border = candidate;
   }
-  // prefix is the k-th largest now, and `left` of those equal to it are taken
-  unsigned taken = 0, to = 0;
-  for (int start = 0; start < size; start += SELECTING) {
-    const int i = start + thread;
-    const unsigned key = i < size ? orderOf(scores[i]) : 0;
-    const bool equal = i < size && key == prefix;
-    const unsigned equalBefore = taken + sumBefore(equal);
-    const bool chosen = i < size && (key > prefix || (equal && equalBefore < left));
-    const unsigned place = to + sumBefore(chosen);
-    if (chosen) indices[place] = i;
-    // the last thread knows how many there were
-    if (thread == SELECTING - 1) {
-      found[0] = equalBefore + equal;
-      found[1] = place + chosen;
-    }
-    __syncthreads();
-    taken = found[0];
-    to = found[1];
+  const int run = (size + SELECTING - 1) / SELECTING, start = min(thread * run, size);
+  const int end = start + min(run, size - start);
+  unsigned above = 0, equal = 0;
+  for (int i = start; i < end; i++) {
+    const unsigned key = orderOf(scores[i]);
+    above += key > border;
+    equal += key == border;
+  }
+  // `left` of those equal to it are taken
+  const unsigned left = k - countOfBlock(above), aboveBefore = sumBefore(above), equalBefore = sumBefore(equal);
+  unsigned place = aboveBefore + min(equalBefore, left), seen = equalBefore;
+  for (int i = start; i < end; i++) {
+    const unsigned key = orderOf(scores[i]);
+    const bool chosen = key > border || (key == border && seen < left);
+    seen += key == border;
+    if (chosen) indices[place++] = i;
   }
 }
 

@@ -38,6 +38,9 @@ inline float __uint_as_float(unsigned bits) {
   std::memcpy(&x, &bits, sizeof x);
   return x;
 }
+inline unsigned __shfl_xor_sync(unsigned mask, unsigned value, int lanes) {
+  return __float_as_uint(__shfl_xor_sync(mask, __uint_as_float(value), lanes));
+}
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float atomicAdd(float* at, float value) { return (*at += value) - value; }
 inline unsigned atomicAdd(unsigned* at, unsigned value) { return (*at += value) - value; }

@@ -1,6 +1,7 @@
 #include "elementwise.cu"
 #include "half.h"
 #include "ops.h"
+#include "skinny.h"
 
 namespace {
 
@@ -33,7 +34,7 @@ struct LoRAMatMul {
       const int64_t rank = loraA.shape[1];
       const float* loraB = call.real(next + 1 + biased, "loraB", {rank, out}).numbers();
       float* low = call.temporary({rows, rank});
-      call.multiply(rows, rank, in, scale, {x.numbers(), in}, {loraA.numbers(), rank}, 0, low, rank, tf32);
+      multiplySkinny(call, rows, rank, in, scale, {x.numbers(), in}, {loraA.numbers(), rank}, low, rank, tf32);
       call.multiply(rows, out, rank, 1, {low, rank}, {loraB, out}, 1, y, out, tf32);
     }
     if (!bias && activation == 0) return;
@@ -58,8 +59,8 @@ struct LowRankMatMul {
     const Input& b = call.real(1, "b", transposeB ? Shape{ANY, k} : Shape{k, ANY});
     const int64_t m = b.shape[!transposeB];
     float* c = call.output(0, {n, m});
-    call.multiply(n, m, k, scale, {a.numbers(), a.shape[1], transposeA}, {b.numbers(), b.shape[1], transposeB}, 0, c, m,
-                  tf32);
+    multiplySkinny(call, n, m, k, scale, {a.numbers(), a.shape[1], transposeA}, {b.numbers(), b.shape[1], transposeB}, c,
+                   m, tf32);
   }
 };
 

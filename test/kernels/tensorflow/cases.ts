@@ -33,6 +33,14 @@ const [RANK, FROZEN] = [3, 5];
 export const factors = () => ({frozenA: random([IN, FROZEN], 5), frozenB: random([FROZEN, OUT], 6)});
 export const adapter = () => ({loraA: random([IN, RANK], 7), loraDy: random([ROWS, RANK], 8)});
 const rows = () => ({x: random([ROWS, 300], 1), dy: random([ROWS, 300], 2), weight: random([300], 3)});
+/** n, k and m of products in which n or m is a rank: at most 16, or more. */
+const SKINNY: [number, number, number][] = [
+  [OUT, ROWS, RANK],
+  [ROWS, OUT, 16],
+  [16, 301, 257],
+  [1, 1, 1],
+  [40, 33, 17],
+];
 const shapes = Array.from({length: 70}, (_, i) => (i % 3 === 0 ? [] : [i, 5]));
 
 export const CASES: Case[] = [
@@ -69,11 +77,18 @@ export const CASES: Case[] = [
       attrs: {transposed},
     },
   ]),
-  {
-    kernel: names.LowRankMatMul,
-    inputs: () => ({a: random([OUT, ROWS], 1), b: random([RANK, OUT], 2)}),
-    attrs: {transposeA: true, transposeB: true, scale: 2},
-  },
+  ...SKINNY.flatMap(([n, k, m]) =>
+    [false, true].flatMap((transposeA) =>
+      [false, true].map((transposeB) => ({
+        kernel: names.LowRankMatMul,
+        inputs: () => ({
+          a: random(transposeA ? [k, n] : [n, k], 1),
+          b: random(transposeB ? [m, k] : [k, m], 2),
+        }),
+        attrs: {transposeA, transposeB, scale: 2},
+      })),
+    ),
+  ),
   ...(['product', 'weight', 'gradient'] as const).map((score) => ({
     kernel: names.ColumnScores,
     inputs: () => ({dy: random([ROWS, OUT], 1), norms: random([OUT], 2)}),
@@ -83,6 +98,13 @@ export const CASES: Case[] = [
     kernel: names.SelectColumns,
     inputs: () => ({scores: random([5000], 1)}),
     attrs: {k: 1700},
+    exact: true,
+  },
+  {
+    // many equal ones: the first are taken
+    kernel: names.SelectColumns,
+    inputs: () => ({scores: tf.round(random([3000], 2))}),
+    attrs: {k: 1500},
     exact: true,
   },
   {
