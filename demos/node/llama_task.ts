@@ -1,10 +1,11 @@
 import {stat} from 'node:fs/promises';
 import {basename} from 'node:path';
 import type {ApplyModel, Base, TokenBatch} from '../../src/index.ts';
-import {ModelError} from '../llama/files.ts';
+import {ModelError, type ModelFiles} from '../llama/files.ts';
 import {generate} from '../llama/generate.ts';
 import {type LoadedLlama, loadLlama} from '../llama/load.ts';
 import {nextTokenLoss} from '../llama/loss.ts';
+import {modelAtUrl} from '../llama/source_url.ts';
 import {textDataBatches} from '../llama/text_batches.ts';
 import {modelFolder} from './model_folder.ts';
 import type {Options} from './options.ts';
@@ -15,23 +16,33 @@ import {UserError} from './user_error.ts';
 
 const SAMPLE_TOKENS = 40;
 
+const isAddress = (model: string): boolean => /^https?:/.test(model);
+
+/** A model's files in a folder, or at an address, from which they are downloaded as they are read. */
+async function filesOf(
+  model: string,
+  onProgress: (done: number, total: number) => void,
+): Promise<ModelFiles> {
+  if (isAddress(model)) return modelAtUrl(model, {onProgress});
+  const found = await stat(model).catch(() => undefined);
+  if (!found?.isDirectory()) throw new UserError(`--model: there is no folder '${model}'`);
+  return modelFolder(model);
+}
+
 /** @param segments Whether the model is to take texts that are packed into one row. */
-async function load(folder: string, segments: boolean, base: Base): Promise<LoadedLlama> {
-  const found = await stat(folder).catch(() => undefined);
-  if (!found?.isDirectory()) throw new UserError(`--model: there is no folder '${folder}'`);
+async function load(model: string, segments: boolean, base: Base): Promise<LoadedLlama> {
   let bar: ReturnType<typeof progressBar> | undefined;
   const megabytes = (bytes: number) => Math.round(bytes / 1e6);
+  const onProgress = (done: number, total: number) => {
+    bar ??= progressBar('reading the model', megabytes(total), 'MB');
+    bar.setTotal(megabytes(total));
+    bar.update(megabytes(done));
+  };
   try {
-    return await loadLlama(modelFolder(folder), {
-      segments,
-      base,
-      onProgress(done, total) {
-        bar ??= progressBar('reading the model', megabytes(total), 'MB');
-        bar.update(megabytes(done));
-      },
-    });
+    const files = await filesOf(model, onProgress);
+    return await loadLlama(files, {segments, base, ...(isAddress(model) ? {} : {onProgress})});
   } catch (error) {
-    throw error instanceof ModelError ? new UserError(`--model '${folder}': ${error.message}`) : error;
+    throw error instanceof ModelError ? new UserError(`--model '${model}': ${error.message}`) : error;
   } finally {
     bar?.stop();
   }

@@ -42,7 +42,7 @@ const FLAGS = {
   },
   model: {
     type: 'string',
-    about: 'folder of a Hugging Face Llama: config.json, *.safetensors, tokenizer.json',
+    about: 'folder of a Hugging Face Llama (config.json, *.safetensors, tokenizer.json), or its address',
   },
   data: {
     type: 'string',

@@ -2,12 +2,14 @@ import {writeFile} from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {llamaTask} from '../../../demos/node/llama_task.ts';
+import {modelFolder} from '../../../demos/node/model_folder.ts';
 import {type Options, readOptions} from '../../../demos/node/options.ts';
 import type {Task} from '../../../demos/node/task.ts';
 import {UserError} from '../../../demos/node/user_error.ts';
 import type {TokenBatch} from '../../../src/index.ts';
 import {modelRunner} from '../../../src/model/apply_model.ts';
 import {onBackend, tinyConfig} from '../llama/fixtures.ts';
+import {ModelServer} from '../llama/model_server.ts';
 import {stderrOf, temporaryFolder, textOf, writeLlama} from './demo.ts';
 
 describe('llamaTask', () => {
@@ -31,6 +33,24 @@ describe('llamaTask', () => {
     });
     return task!;
   }
+
+  it('loads a model from an address', async () => {
+    const names = ['config.json', 'model.safetensors', 'tokenizer.json'];
+    const server = await ModelServer.of(modelFolder(path('llama')), names);
+    await server.start();
+    try {
+      const args = ['--model', server.url, '--data', path('text.txt'), '--seq', '8'];
+      const lines: string[] = [];
+      const progress = await stderrOf(async () => {
+        const task = await llamaTask(readOptions(args) as Options, (line) => lines.push(line));
+        task.dispose();
+      });
+      expect(lines[0]).to.match(/^name: 2 layers/);
+      expect(progress).to.include('reading the model');
+    } finally {
+      await server.stop();
+    }
+  });
 
   it('has batches that its seed decides', async () => {
     const losses = async (seed: string) => {
