@@ -10,6 +10,7 @@ parts=" ${*:-doctor tests ops gradient step} "
 mkdir -p "$out"
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} TF_FORCE_GPU_ALLOW_GROWTH=${TF_FORCE_GPU_ALLOW_GROWTH:-true}
 own='--flag CELORA_TENSORFLOW_OPS=true'
+stock='--flag CELORA_TENSORFLOW_OPS=false'
 failed=0
 
 # $1: seconds; $2: name of the log; the others: the command
@@ -49,7 +50,7 @@ if wants gradient; then
 fi
 if wants step; then
   bench 60 step-tf32 step --own $own
-  bench 60 step-stock-ops step --own
+  bench 60 step-stock-ops step --own $stock
   NVIDIA_TF32_OVERRIDE=0 bench 60 step-fp32 step --own $own
   bench 90 step-large step --own $own --rounds 5 --shape 4096,11008,2,32,32,32000,8,1024
 fi

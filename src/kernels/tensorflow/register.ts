@@ -64,8 +64,8 @@ const KERNELS: Record<string, OwnKernel<TensorFlowBackend>> = {
 };
 
 /**
- * Whether backend 'tensorflow' uses our own ops; not by default, until they have run on a GPU. On the CPU they run the same
- * device code thread by thread, for tests: TensorFlow's stock ops are faster there.
+ * Whether backend 'tensorflow' uses our own ops; by default on a GPU. On the CPU they run the same device code thread by
+ * thread, for tests: TensorFlow's stock ops are faster there.
  */
 const OPS_FLAG = 'CELORA_TENSORFLOW_OPS';
 
@@ -79,7 +79,8 @@ export const usesOwnOps = (): boolean => tf.env().getBool(OPS_FLAG);
  */
 export function registerTensorFlowKernels(prefix: string): void {
   useOps(prefix);
-  tf.env().registerFlag(OPS_FLAG, () => false);
+  const {isUsingGpuDevice} = tf.findBackend('tensorflow') as TensorFlowBackend;
+  tf.env().registerFlag(OPS_FLAG, () => isUsingGpuDevice);
   tf.env().registerFlag(TF32_FLAG, () => true);
   registerOwnKernels('tensorflow', KERNELS, usesOwnOps);
   // words of half precision are always ours: portable kernels decode on the host
