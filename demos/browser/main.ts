@@ -1,6 +1,7 @@
 import {LossChart} from './page/chart.ts';
 import {WorkerClient} from './page/client.ts';
 import {byId} from './page/dom.ts';
+import {mountKeep} from './page/keep_panel.ts';
 import {mountModel} from './page/model_panel.ts';
 import {mountNotices} from './page/notices.ts';
 import {Phase} from './page/phase.ts';
@@ -15,12 +16,13 @@ const client = new WorkerClient();
 const text = mountText();
 const settings = mountSettings(client);
 mountNotices(client, phase);
-mountModel(client, phase);
-mountSamples(client, phase);
+const model = mountModel(client, phase);
 mountTraining(client, phase, {
   chart: new LossChart(byId('chart')),
   strips: new Strips(byId('strips')),
   readText: text.read,
   readSettings: settings.read,
 });
-client.start('auto');
+mountSamples(client, phase); // after what it follows: it writes when a model is loaded, and when training ends
+mountKeep(client, phase);
+model.start();

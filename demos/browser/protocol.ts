@@ -35,9 +35,16 @@ export type Request =
   /** Ends training after the step under way; `continue` goes on from there. */
   | {type: 'pause'}
   | {type: 'stop'}
+  /** Goes on with the run that was paused, perhaps before the page was loaded. */
   | {type: 'continue'}
+  /** Gives that run up. */
+  | {type: 'discard'}
   /** Makes an adapter the active one; without a name, the base model alone. */
-  | {type: 'activate'; adapter: string | undefined};
+  | {type: 'activate'; adapter: string | undefined}
+  /** An adapter from elsewhere, its .zip or its files; it becomes the active one. */
+  | {type: 'add-adapter'; files: File[]}
+  /** Asks for an adapter's files, or those of the model with it merged. */
+  | {type: 'save'; adapter: string; merged: boolean};
 
 export interface BackendInfo {
   backend: 'webgpu' | 'wasm';
@@ -101,6 +108,10 @@ export type Event =
   /** `heldOut`: undefined if the run was paused or stopped. */
   | {type: 'ended'; method: Method; heldOut: number | undefined; seconds: number}
   | {type: 'trained'; end: 'done' | 'paused' | 'stopped'}
+  /** There is a run of this model on this text that can be continued. */
+  | {type: 'resumable'; textName: string}
   | {type: 'adapters'; names: string[]; active: string | undefined}
+  /** Something to be kept, and what to call it. */
+  | {type: 'saved'; name: string; zip: Blob}
   /** `fatal`: the worker must be started anew. */
   | {type: 'error'; kind: ErrorKind; message: string; fatal: boolean};

@@ -5,10 +5,12 @@ type Listener<T extends Event['type']> = (event: Extract<Event, {type: T}>) => v
 /** The page's side of the worker. */
 export class WorkerClient {
   private worker: Worker | undefined;
+  private backend: BackendChoice = 'auto';
   private readonly listeners = new Map<Event['type'], ((event: never) => void)[]>();
 
   /** Starts the worker, in the place of the one there. */
   start(backend: BackendChoice): void {
+    this.backend = backend;
     this.worker?.terminate();
     const worker = new Worker(new URL('../worker/worker.ts', import.meta.url), {type: 'module'});
     worker.addEventListener('message', ({data}: MessageEvent<Event>) => this.dispatch(data));
@@ -17,6 +19,11 @@ export class WorkerClient {
     );
     this.worker = worker;
     this.send({type: 'start', backend, page: document.baseURI});
+  }
+
+  /** Starts the worker anew, as it was started before. */
+  restart(): void {
+    this.start(this.backend);
   }
 
   send(request: Request): void {

@@ -1,33 +1,78 @@
+import type {BackendChoice, BackendInfo, ModelSource} from '../protocol.ts';
 import type {WorkerClient} from './client.ts';
 import {byId} from './dom.ts';
+import {onFiles} from './drop.ts';
 import {notify} from './notices.ts';
 import type {Phase} from './phase.ts';
 import {bytes, count} from './units.ts';
 
-export function mountModel(client: WorkerClient, phase: Phase): void {
+const SLOW = 'there CE-LoRA saves little time; what it keeps, and what it learns, is the same.';
+
+function announce({backend, device, isSoftware, reason}: BackendInfo): void {
+  byId('backend').textContent = device;
+  if (reason !== '') {
+    notify(
+      `No GPU is used: ${reason}. WebAssembly computes on the processor, many times slower, and ${SLOW}`,
+    );
+  } else if (backend === 'webgpu' && isSoftware) {
+    notify(`WebGPU runs on the processor here, slower than WebAssembly does, and ${SLOW}`);
+  }
+}
+
+/** Loads the model, shows its progress, and lets another be chosen. */
+export function mountModel(client: WorkerClient, phase: Phase): {start: () => void} {
   const progress = byId<HTMLProgressElement>('model-progress');
   const about = byId('model-about');
+  const backend = byId<HTMLSelectElement>('backend-choice');
+  let source: ModelSource = {kind: 'embedded'};
+  let asked: ModelSource = source;
+
+  const load = (given: ModelSource) => {
+    asked = given;
+    phase.enter('starting');
+    progress.hidden = false;
+    progress.removeAttribute('value');
+    about.textContent = 'Loading…';
+    client.send({type: 'load', source: given});
+  };
+  const begin = () => {
+    phase.rest = 'ready';
+    phase.enter('starting');
+    client.start(backend.value as BackendChoice);
+  };
+  backend.addEventListener('change', begin);
+  onFiles(byId('model-drop'), (files) => load({kind: 'files', files}));
+  byId('model-url').addEventListener('submit', (event) => {
+    event.preventDefault();
+    const {value} = byId('model-url').querySelector('input')!;
+    load({kind: 'url', url: value});
+  });
+  byId('model-embedded').addEventListener('click', () => load({kind: 'embedded'}));
+
   client.on('started', ({info}) => {
-    byId('backend').textContent = info.device;
-    if (info.reason !== '') {
-      notify(
-        `No GPU is used: ${info.reason}. WebAssembly computes on the processor, several times slower, and there CE-LoRA ` +
-          'saves little time.',
-      );
-    }
-    client.send({type: 'load', source: {kind: 'embedded'}});
+    announce(info);
+    load(source);
   });
   client.on('loading', ({loaded, total}) => {
-    progress.hidden = false;
     progress.max = total;
     progress.value = loaded;
     about.textContent = `${bytes(loaded)} of ${bytes(total)}`;
   });
   client.on('loaded', ({info}) => {
+    source = asked;
     progress.hidden = true;
     about.textContent =
       `${info.name}: ${count(info.parameters)} parameters, ${info.layers} layers, hidden ${info.hidden}, ` +
       `${info.maxPositions} positions`;
-    phase.enter('ready');
+    phase.rest = 'ready';
+    phase.settle();
   });
+  client.on('error', () => {
+    // the model from before is still there, if there was one
+    if (!progress.hidden) {
+      progress.hidden = true;
+      about.textContent = 'It was not loaded.';
+    }
+  });
+  return {start: begin};
 }

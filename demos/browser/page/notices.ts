@@ -7,28 +7,34 @@ import type {Phase} from './phase.ts';
 const ADVICE: Record<ErrorKind, string> = {
   backend: 'Choose another backend in the settings.',
   file: 'Choose another file.',
-  setting: 'Change the setting, and try again.',
-  diverged: 'Lower the learning rate, and fine-tune again.',
-  memory: 'Take a smaller batch, sequence or model. The worker was started anew.',
-  'device-lost': 'The worker was started anew.',
-  bug: 'Reload the page; if it comes again, report it with this message.',
+  setting: 'Change the setting and try again.',
+  diverged: 'Lower the learning rate and fine-tune again.',
+  memory:
+    'The model was loaded anew. Take a smaller batch, sequence or model; stop the run if it is offered again.',
+  'device-lost': 'The model was loaded anew; a run that was under way can be resumed.',
+  bug: 'Reload the page. If it comes again, it is a bug: please report this message.',
 };
+
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
 
 /** Shows a notice above everything until it is closed. */
 export function notify(text: string, kind: 'info' | 'error' = 'info'): void {
-  const close = make('button', {textContent: 'Close', onclick: () => notice.remove()});
+  const close = make('button', {type: 'button', textContent: 'Close'});
   const notice = make('div', {className: kind}, make('span', {}, text), close);
+  close.addEventListener('click', () => notice.remove());
+  if (kind === 'error') notice.role = 'alert';
   byId('notices').append(notice);
 }
 
 export function mountNotices(client: WorkerClient, phase: Phase): void {
   client.on('error', ({kind, message, fatal}) => {
-    notify(`${message}. ${ADVICE[kind]}`, 'error');
+    notify(`${sentence(message)} ${ADVICE[kind]}`, 'error');
     if (!fatal) {
-      phase.enter('ready');
+      phase.settle();
       return;
     }
     phase.enter('broken');
-    if (kind === 'memory' || kind === 'device-lost') client.start('auto');
+    // another attempt would end as this one did where nothing was lost
+    if (kind === 'memory' || kind === 'device-lost') client.restart();
   });
 }

@@ -5,14 +5,22 @@ export type PhaseName = 'starting' | 'ready' | 'sampling' | 'training' | 'paused
 export class Phase {
   private name: PhaseName = 'starting';
 
+  /** What the page is at when nothing is under way: 'paused' where there is a run to continue. */
+  rest: 'ready' | 'paused' = 'ready';
+
   get current(): PhaseName {
     return this.name;
+  }
+
+  /** What was under way is done. */
+  settle(): void {
+    this.enter(this.rest);
   }
 
   enter(name: PhaseName): void {
     this.name = name;
     document.body.dataset.phase = name;
-    for (const control of document.querySelectorAll<HTMLButtonElement>('[data-when]')) {
+    for (const control of document.querySelectorAll<HTMLButtonElement | HTMLSelectElement>('[data-when]')) {
       control.disabled = !control.dataset.when!.split(' ').includes(name);
     }
   }

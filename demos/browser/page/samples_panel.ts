@@ -5,15 +5,14 @@ import type {Phase} from './phase.ts';
 const FIRST_PROMPT = 'The people of the United States';
 const TOKENS = 60;
 
+/** Writes with the base and with the active adapter, side by side. */
 export function mountSamples(client: WorkerClient, phase: Phase): void {
   const form = byId<HTMLFormElement>('sample');
   const prompt = form.elements.namedItem('prompt') as HTMLInputElement;
   const temperature = form.elements.namedItem('temperature') as HTMLInputElement;
-  let back: 'ready' | 'paused' = 'ready';
   prompt.value = FIRST_PROMPT;
 
   const write = () => {
-    back = phase.current === 'paused' ? 'paused' : 'ready';
     phase.enter('sampling');
     byId('sample-adapter').textContent = '';
     client.send({
@@ -35,16 +34,12 @@ export function mountSamples(client: WorkerClient, phase: Phase): void {
   client.on('sample', ({by, text}) => {
     byId(`sample-${by}`).textContent = prompt.value + text;
   });
-  client.on('sampled', () => phase.enter(back));
+  client.on('sampled', () => phase.settle());
   client.on('adapters', ({active}) => {
     byId('sample-adapter-name').textContent = active === undefined ? 'Fine-tuned' : `With ${active}`;
   });
   client.on('prepared', (event) => {
     prompt.value = event.prompt;
   });
-  client.on('trained', ({end}) => {
-    back = end === 'paused' ? 'paused' : 'ready';
-    phase.enter(back);
-    write();
-  });
+  client.on('trained', write);
 }

@@ -1,15 +1,15 @@
 import type {TextSource} from '../protocol.ts';
 import {byId} from './dom.ts';
+import {onFiles} from './drop.ts';
 
 type Kind = TextSource['kind'];
 const KINDS: readonly Kind[] = ['built-in', 'typed', 'file'];
 
-/** Where the text to learn comes from. */
-export function mountText(): {read: () => TextSource} {
+/** Where the text to learn comes from. `read` gives undefined where there is none yet, and shows what is missing. */
+export function mountText(): {read: () => TextSource | undefined} {
   const radios = [...document.querySelectorAll<HTMLInputElement>('input[name="text"]')];
   const area = byId('text-typed').querySelector('textarea')!;
   const drop = byId('text-file');
-  const input = drop.querySelector('input')!;
   const chosen = () => radios.find(({checked}) => checked)!.value as Kind;
   let file: File | undefined;
 
@@ -17,34 +17,21 @@ export function mountText(): {read: () => TextSource} {
     for (const radio of radios) radio.checked = radio.value === kind;
     for (const one of KINDS) byId(`text-${one}`).hidden = one !== kind;
   };
-  const take = (given: File | undefined) => {
-    if (!given) return;
-    file = given;
-    drop.querySelector('output')!.textContent = given.name;
-    choose('file');
-  };
-
   for (const radio of radios) radio.addEventListener('change', () => choose(chosen()));
-  input.addEventListener('change', () => take(input.files?.[0]));
-  // dropped anywhere on the section, whatever is chosen
-  const section = drop.closest('section')!;
-  section.addEventListener('dragover', (event) => {
-    event.preventDefault();
-    drop.classList.add('over');
-  });
-  section.addEventListener('dragleave', () => drop.classList.remove('over'));
-  section.addEventListener('drop', (event) => {
-    event.preventDefault();
-    drop.classList.remove('over');
-    take(event.dataTransfer?.files[0]);
+  onFiles(drop, ([given]) => {
+    file = given;
+    drop.querySelector('output')!.textContent = given!.name;
+    choose('file');
   });
 
   return {
     read() {
       const kind = chosen();
-      if (kind === 'typed') return {kind, text: area.value};
+      if (kind === 'built-in') return {kind};
+      if (kind === 'typed' && area.value.trim() !== '') return {kind, text: area.value};
       if (kind === 'file' && file) return {kind, file};
-      return {kind: 'built-in'};
+      (kind === 'typed' ? area : drop.querySelector('input')!).focus();
+      return undefined;
     },
   };
 }

@@ -1,18 +1,18 @@
-import type {Method, StepFigures, TextSource} from '../protocol.ts';
+import type {StepFigures, TextSource} from '../protocol.ts';
 import type {Settings} from '../settings.ts';
 import type {LossChart} from './chart.ts';
 import type {WorkerClient} from './client.ts';
 import {byId, make} from './dom.ts';
 import type {Phase} from './phase.ts';
+import {Results, TITLES} from './results.ts';
 import type {Strips} from './strips.ts';
 import {bytes, count, duration, percent} from './units.ts';
-
-const TITLES: Record<Method, string> = {celora: 'CE-LoRA', exact: 'Exact LoRA'};
 
 interface Parts {
   chart: LossChart;
   strips: Strips;
-  readText: () => TextSource;
+  /** Undefined where something is missing. */
+  readText: () => TextSource | undefined;
   /** Undefined where one is wrong. */
   readSettings: () => Settings | undefined;
 }
@@ -34,46 +34,69 @@ function showFigures(steps: number, figures: StepFigures): void {
   );
 }
 
-export function mountTraining(
-  client: WorkerClient,
-  phase: Phase,
-  {chart, strips, readText, readSettings}: Parts,
-): void {
+/** Starts, pauses and ends a run, and shows how it goes. */
+export function mountTraining(client: WorkerClient, phase: Phase, parts: Parts): void {
+  const {chart, strips} = parts;
+  const results = new Results();
   const progress = byId<HTMLProgressElement>('train-progress');
   const stage = byId('stage');
   let steps = 0;
+  let last: StepFigures | undefined;
+
   byId('train').addEventListener('click', () => {
-    const settings = readSettings();
-    if (!settings) return;
+    const [text, settings] = [parts.readText(), parts.readSettings()];
+    if (!text || !settings) return;
     chart.clear();
+    results.begin(undefined);
     phase.enter('training');
     stage.textContent = 'Reading the text, and the held-out loss of the base model…';
-    client.send({type: 'train', job: {text: readText(), settings}});
+    client.send({type: 'train', job: {text, settings}});
   });
   byId('pause').addEventListener('click', () => client.send({type: 'pause'}));
-  byId('stop').addEventListener('click', () => client.send({type: 'stop'}));
   byId('continue').addEventListener('click', () => {
     phase.enter('training');
     client.send({type: 'continue'});
   });
+  byId('stop').addEventListener('click', () => {
+    client.send({type: phase.current === 'paused' ? 'discard' : 'stop'});
+  });
+
+  client.on('resumable', ({textName}) => {
+    phase.rest = 'paused';
+    stage.textContent = `A run on ${textName} was not ended: it can be resumed where it was last saved, or stopped.`;
+  });
   client.on('prepared', ({about, baseLoss}) => {
-    stage.textContent = `${about}; held-out loss before ${baseLoss.toFixed(3)}`;
+    stage.textContent = about;
+    results.begin(baseLoss);
   });
   client.on('begun', ({method, layers, ...event}) => {
     steps = event.steps;
+    last = undefined;
     progress.value = 0;
     stage.textContent = `${TITLES[method]}: ${layers.length} layers, ${count(event.trainable)} parameters train`;
     if (method === 'celora') strips.begin(layers);
   });
-  client.on('resumed', ({method, losses}) => chart.set(method, losses));
+  client.on('resumed', ({method, losses}) => {
+    chart.set(method, losses);
+    progress.value = losses.length / steps;
+  });
   client.on('step', ({method, figures}) => {
+    last = figures;
     progress.value = figures.step / steps;
     chart.add(method, figures.step, figures.loss);
     showFigures(steps, figures);
   });
   client.on('selected', ({layers}) => strips.show(layers));
   client.on('ended', ({method, heldOut, seconds}) => {
-    const loss = heldOut === undefined ? '' : `, held-out loss ${heldOut.toFixed(3)}`;
-    stage.textContent = `${TITLES[method]}: ${duration(seconds)}${loss}`;
+    if (heldOut === undefined) return;
+    results.end(method, heldOut, seconds, last && last.saved / last.multiplyAdds);
+  });
+  client.on('trained', ({end}) => {
+    phase.rest = end === 'paused' ? 'paused' : 'ready';
+    const where = last ? ` at step ${last.step} of ${steps}` : '';
+    stage.textContent = {done: 'Done.', paused: `Paused${where}, and saved.`, stopped: `Stopped${where}.`}[
+      end
+    ];
+    phase.settle();
   });
 }

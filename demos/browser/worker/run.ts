@@ -72,13 +72,13 @@ function savings({llama}: RunContext, {total}: CostReport, steps: number) {
 
 /**
  * Fine-tunes with one method, from the store's last checkpoint if it has one, and leaves the model as it was.
- * @returns The adapter's files, and whether all steps are done.
+ * @returns The adapter's files.
  */
 export async function runMethod(
   context: RunContext,
   method: Method,
   store: CheckpointStore,
-): Promise<{files: AdapterFiles; isDone: boolean}> {
+): Promise<AdapterFiles> {
   const {llama, baseModel, batches, settings, emit, signal} = context;
   const {steps, batch, seq, learningRate, budget} = settings;
   const {layers, trainableParams} = convert(context, method);
@@ -115,8 +115,7 @@ export async function runMethod(
     });
     const heldOut = reason === 'aborted' ? undefined : await heldOutLoss(context);
     emit({type: 'ended', method, heldOut, seconds});
-    const files = await adapterFiles(llama.model, {baseModel, taskType: 'CAUSAL_LM'});
-    return {files, isDone: heldOut !== undefined};
+    return await adapterFiles(llama.model, {baseModel, taskType: 'CAUSAL_LM'});
   } finally {
     removeCELoRA(llama.model);
   }

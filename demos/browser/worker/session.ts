@@ -1,153 +1,193 @@
-import {
-  type AdapterFiles,
-  type CheckpointStore,
-  loadAdapter,
-  removeCELoRA,
-  setAdapterEnabled,
-} from '../../../src/index.ts';
+import type {ModelFiles} from '../../llama/files.ts';
 import {type LoadedLlama, loadLlama} from '../../llama/load.ts';
+import {llamaFiles} from '../../llama/save.ts';
+import {pickedFiles} from '../../llama/source_files.ts';
+import {modelAtUrl} from '../../llama/source_url.ts';
 import {textDataBatches} from '../../llama/text_batches.ts';
+import {parseTextData} from '../../llama/text_data.ts';
 import type {Event, Job, Method, ModelSource, SampleOptions} from '../protocol.ts';
-import {download} from './download.ts';
+import {Adapters} from './adapters.ts';
 import {SettingError} from './errors.ts';
 import {refuseTooLarge} from './memory.ts';
-import {memoryStore} from './memory_store.ts';
 import {heldOutLoss, type RunContext, runMethod} from './run.ts';
+import {RunStore, type SavedRun} from './run_store.ts';
 import {writeSample} from './samples.ts';
 import {readText} from './text.ts';
+import {unzipped, zipOf} from './zip.ts';
 
 /** A quarter of the Node demo's: a person waits for it, before and after. */
 const HELD_OUT_TOKENS = 2048;
 
 const ADAPTER_NAMES: Record<Method, string> = {celora: 'CE-LoRA', exact: 'exact LoRA'};
 
-/** A run that can be continued. */
-interface SavedRun {
-  job: Job;
-  stores: Record<Method, CheckpointStore>;
+/** A model that is loaded, and what belongs to it. */
+interface Loaded extends LoadedLlama {
+  name: string;
+  files: ModelFiles;
+  adapters: Adapters;
 }
 
 /** A language model, its adapters, and the run that trains one. */
 export class Session {
   private readonly emit: (event: Event) => void;
   private readonly page: string;
-  private llama: LoadedLlama | undefined;
-  private name = '';
-  /** The truth about adapters: the model holds the active one only. */
-  private readonly adapters = new Map<string, AdapterFiles>();
-  private active: string | undefined;
-  private saved: SavedRun | undefined;
+  private readonly store = new RunStore();
+  private current: Loaded | undefined;
   private training = new AbortController();
   private sampling = new AbortController();
   private endsFor: 'paused' | 'stopped' = 'stopped';
 
+  /** @param page The page's address, beside which the embedded model and the built-in text lie. */
   constructor(page: string, emit: (event: Event) => void) {
     this.page = page;
     this.emit = emit;
   }
 
-  private get loaded(): LoadedLlama {
-    if (!this.llama) throw new SettingError('no model is loaded yet');
-    return this.llama;
+  private get loaded(): Loaded {
+    if (!this.current) throw new SettingError('no model is loaded yet');
+    return this.current;
+  }
+
+  private async open(source: ModelSource): Promise<{name: string; files: ModelFiles}> {
+    const onProgress = (loaded: number, total: number) => this.emit({type: 'loading', loaded, total});
+    switch (source.kind) {
+      case 'embedded':
+        return {
+          name: 'the embedded model',
+          files: await modelAtUrl(new URL('model', this.page).href, {onProgress}),
+        };
+      case 'url':
+        return {name: source.url, files: await modelAtUrl(source.url, {onProgress})};
+      case 'files': {
+        const [file] = source.files;
+        const name = file?.webkitRelativePath.split('/')[0] || 'the model that was chosen';
+        return {name, files: pickedFiles(source.files)};
+      }
+    }
   }
 
   async load(source: ModelSource): Promise<void> {
-    if (source.kind !== 'embedded') throw new SettingError('only the embedded model can be loaded');
-    const files = await download(new URL('model/', this.page).href, (loaded, total) =>
-      this.emit({type: 'loading', loaded, total}),
-    );
-    const llama = await loadLlama(files);
-    this.llama?.model.dispose();
-    this.llama = llama;
-    this.name = 'the embedded model';
-    this.adapters.clear();
-    this.active = undefined;
+    const {name, files} = await this.open(source);
+    const llama = await loadLlama(files, {
+      onProgress: (loaded, total) => this.emit({type: 'loading', loaded, total}),
+    });
+    this.current?.adapters.activate(undefined);
+    this.current?.model.dispose();
+    this.current = {...llama, name, files, adapters: new Adapters(llama.model)};
     const {numLayers: layers, hiddenSize: hidden, maxPositions} = llama.config;
     const parameters = llama.model.countParams();
-    this.emit({type: 'loaded', info: {name: this.name, layers, hidden, parameters, maxPositions}});
+    this.emit({type: 'loaded', info: {name, layers, hidden, parameters, maxPositions}});
     this.announceAdapters();
+    const saved = await this.store.load();
+    if (saved?.model === name) this.emit({type: 'resumable', textName: saved.textName});
   }
 
   async sample(options: SampleOptions): Promise<void> {
-    const {model} = this.loaded;
+    const {adapters} = this.loaded;
     this.sampling = new AbortController();
     const {signal} = this.sampling;
     const write = (by: 'base' | 'adapter') =>
       writeSample(this.loaded, options, signal, (text) => this.emit({type: 'sample', by, text}));
-    if (this.active === undefined) {
-      await write('base');
-    } else {
-      setAdapterEnabled(model, false);
-      try {
-        await write('base');
-      } finally {
-        setAdapterEnabled(model, true);
-      }
-      if (!signal.aborted) await write('adapter');
+    try {
+      await adapters.withBase(() => write('base'));
+      if (adapters.active !== undefined && !signal.aborted) await write('adapter');
+    } finally {
+      this.emit({type: 'sampled'});
     }
-    this.emit({type: 'sampled'});
   }
 
   hush(): void {
     this.sampling.abort();
   }
 
-  async train(job: Job): Promise<void> {
-    this.saved = {job, stores: {celora: memoryStore(), exact: memoryStore()}};
-    await this.continue();
+  async train({text, settings}: Job): Promise<void> {
+    const {name: model} = this.loaded;
+    const run = {model, settings, ...(await readText(text, this.page))};
+    await this.run(run, () => this.store.begin(run));
   }
 
+  /** Ends the run after the step under way; one that is paused can be continued. */
   end(how: 'paused' | 'stopped'): void {
     this.endsFor = how;
     this.training.abort();
   }
 
   async continue(): Promise<void> {
-    const {llama, saved, page} = {llama: this.loaded, saved: this.saved, page: this.page};
+    const saved = await this.store.load();
     if (!saved) throw new SettingError('there is no run to continue');
-    const {text, settings} = saved.job;
+    await this.run(saved);
+  }
+
+  /** Gives up a run that was paused. */
+  async discard(): Promise<void> {
+    await this.store.delete();
+    this.emit({type: 'trained', end: 'stopped'});
+  }
+
+  /** @param begin Called when all is checked that can be wrong with it. */
+  private async run({textName, text, settings}: SavedRun, begin?: () => Promise<void>): Promise<void> {
+    const {loaded, emit} = {loaded: this.loaded, emit: this.emit};
+    const {adapters, tokenizer, name} = loaded;
     this.training = new AbortController();
     const {signal} = this.training;
-    this.activate(undefined);
-    const texts = await readText(text, llama.tokenizer, page);
-    const batches = textDataBatches(texts, llama.tokenizer, {
+    const texts = parseTextData(textName, text)(tokenizer);
+    const batches = textDataBatches(texts, tokenizer, {
       ...settings,
       completionOnly: false,
       heldOutTokens: HELD_OUT_TOKENS,
     });
-    await refuseTooLarge(llama, settings);
-    const {emit} = this;
-    const context: RunContext = {llama, baseModel: this.name, batches, settings, emit, signal};
-    const baseLoss = await heldOutLoss(context);
-    if (baseLoss !== undefined) {
-      emit({type: 'prepared', about: batches.about, prompt: texts.prompt, baseLoss});
-      for (const method of settings.compare ? (['celora', 'exact'] as const) : (['celora'] as const)) {
-        const {files, isDone} = await runMethod(context, method, saved.stores[method]);
-        this.adapters.set(ADAPTER_NAMES[method], files);
-        if (!isDone) break;
+    await refuseTooLarge(loaded, settings);
+    await begin?.();
+    const before = adapters.active;
+    adapters.activate(undefined);
+    try {
+      const context: RunContext = {llama: loaded, baseModel: name, batches, settings, emit, signal};
+      const baseLoss = begin ? await heldOutLoss(context) : undefined;
+      if (baseLoss !== undefined)
+        emit({type: 'prepared', about: batches.about, prompt: texts.prompt, baseLoss});
+      const methods: Method[] = settings.compare ? ['celora', 'exact'] : ['celora'];
+      for (const method of methods) {
+        if (signal.aborted) break;
+        adapters.set(
+          ADAPTER_NAMES[method],
+          await runMethod(context, method, await this.store.checkpoints(method)),
+        );
       }
-      this.activate(ADAPTER_NAMES.celora);
+    } finally {
+      const {celora} = ADAPTER_NAMES;
+      adapters.activate(adapters.names.includes(celora) ? celora : before);
+      this.announceAdapters();
     }
     const end = signal.aborted ? this.endsFor : 'done';
-    if (end !== 'paused') this.saved = undefined;
+    if (end !== 'paused') await this.store.delete();
     emit({type: 'trained', end});
   }
 
-  /** Puts an adapter into the model, in the place of the one there. */
   activate(name: string | undefined): void {
-    const {model} = this.loaded;
-    if (this.active !== undefined) removeCELoRA(model);
-    this.active = undefined;
-    if (name !== undefined) {
-      const files = this.adapters.get(name);
-      if (!files) throw new SettingError(`there is no adapter '${name}'`);
-      loadAdapter(model, files);
-      this.active = name;
-    }
+    this.loaded.adapters.activate(name);
     this.announceAdapters();
   }
 
+  async addAdapter(files: readonly File[]): Promise<void> {
+    const name = files.length === 1 ? files[0]!.name.replace(/\.zip$/i, '') : 'adapter from files';
+    this.loaded.adapters.add(name, await unzipped(files));
+    this.announceAdapters();
+  }
+
+  /** An adapter's own files, or those of the model with it merged. */
+  async save(name: string, merged: boolean): Promise<void> {
+    const {adapters, model, files} = this.loaded;
+    if (merged) {
+      adapters.activate(name);
+      this.announceAdapters();
+    }
+    const folder = `${name} ${merged ? 'merged' : 'adapter'}`.replaceAll(/[^\w.-]+/g, '-');
+    const contents = merged ? await llamaFiles(model, files) : adapters.filesOf(name);
+    this.emit({type: 'saved', name: `${folder}.zip`, zip: zipOf(folder, contents)});
+  }
+
   private announceAdapters(): void {
-    this.emit({type: 'adapters', names: [...this.adapters.keys()], active: this.active});
+    const {names, active} = this.loaded.adapters;
+    this.emit({type: 'adapters', names, active});
   }
 }

@@ -35,8 +35,14 @@ async function answer(request: Request): Promise<void> {
       return await session?.train(request.job);
     case 'continue':
       return await session?.continue();
+    case 'discard':
+      return await session?.discard();
     case 'activate':
       return session?.activate(request.adapter);
+    case 'add-adapter':
+      return await session?.addAdapter(request.files);
+    case 'save':
+      return await session?.save(request.adapter, request.merged);
   }
 }
 

@@ -1,0 +1,41 @@
+import type {WorkerClient} from './client.ts';
+import {byId, make} from './dom.ts';
+import {onFiles} from './drop.ts';
+import type {Phase} from './phase.ts';
+
+/** Time in which a browser surely has taken up a download. */
+const TAKEN_MS = 60_000;
+
+function download(name: string, content: Blob): void {
+  const href = URL.createObjectURL(content);
+  make('a', {href, download: name}).click();
+  setTimeout(() => URL.revokeObjectURL(href), TAKEN_MS);
+}
+
+/** Lists the adapters: one of them, or none, takes part; it can be downloaded, and others loaded. */
+export function mountKeep(client: WorkerClient, phase: Phase): void {
+  let active: string | undefined;
+  const choice = (label: string, adapter: string | undefined) => {
+    const radio = make('input', {type: 'radio', name: 'adapter', checked: adapter === active});
+    radio.addEventListener('change', () => client.send({type: 'activate', adapter}));
+    return make('label', {}, radio, ` ${label}`);
+  };
+  const save = (merged: boolean) => {
+    if (active !== undefined) client.send({type: 'save', adapter: active, merged});
+  };
+
+  client.on('adapters', (event) => {
+    active = event.active;
+    byId('adapters').replaceChildren(
+      choice('base model', undefined),
+      ...event.names.map((name) => choice(name, name)),
+    );
+    byId('keep-buttons').hidden = active === undefined;
+  });
+  client.on('saved', ({name, zip}) => download(name, zip));
+  byId('save-adapter').addEventListener('click', () => save(false));
+  byId('save-merged').addEventListener('click', () => save(true));
+  onFiles(byId('adapter-drop'), (files) => {
+    if (phase.current === 'ready' || phase.current === 'paused') client.send({type: 'add-adapter', files});
+  });
+}
