@@ -10,41 +10,31 @@ export interface SampleTokensOptions {
   seed: number;
 }
 
-const indices = (values: Int32Array) => tf.tensor1d(values, 'int32');
+type Gradient = {value: tf.Tensor; gradFunc: (dy: tf.Tensor) => tf.Tensor};
 
-/** Rows of x, each at most once. @param places Where each row of x went, or the number of rows taken for one that did not. */
-function takeRows(x: tf.Tensor2D, rows: Int32Array, places: Int32Array): tf.Tensor2D {
-  return tf.customGrad((...args) => {
-    const [x, save] = args as unknown as [tf.Tensor2D, tf.GradSaveFunc];
-    const back = indices(places);
-    save([back]);
-    return {
-      value: tf.gather(x, indices(rows)),
-      gradFunc: (dy: tf.Tensor, [back]: tf.Tensor[]) => {
-        const none = tf.fill([1, x.shape[1]], 0);
-        return tf.gather(tf.concat([dy as tf.Tensor2D, none as tf.Tensor2D], 0), back as tf.Tensor1D);
-      },
-    };
-  })(x) as tf.Tensor2D;
+/** Rows of x by their indices, which are made when they are used: wasm copies what a gradient saves. */
+const rowsOf = (x: tf.Tensor, indices: Int32Array): tf.Tensor2D =>
+  tf.tidy(() => tf.gather(x, tf.tensor1d(indices, 'int32'))) as tf.Tensor2D;
+
+/** Rows of x [N, d], each at most once. @param back Where each row of x went; the number of rows taken where it did not. */
+function takeRows(x: tf.Tensor2D, rows: Int32Array, back: Int32Array): tf.Tensor2D {
+  const gradFunc = (dy: tf.Tensor) => rowsOf(tf.concat([dy, tf.fill([1, x.shape[1]], 0)], 0), back);
+  const take = tf.customGrad((x): Gradient => ({value: rowsOf(x as tf.Tensor, rows), gradFunc}));
+  return take(x) as tf.Tensor2D;
 }
 
-/** `kept` and `rest` in the order of `places`. The gradient of `kept` is `scale` times its rows' of dy. */
+/** Rows in the order of `places`, of those that a gradient goes through and of others; `scale` multiplies it. */
 function putBack(
   kept: tf.Tensor2D,
   rest: tf.Tensor2D,
-  rows: Int32Array,
-  places: Int32Array,
-  scale: number,
+  {places, rows, scale}: {places: Int32Array; rows: Int32Array; scale: number},
 ): tf.Tensor2D {
-  return tf.customGrad((...args) => {
-    const [kept, save] = args as unknown as [tf.Tensor2D, tf.GradSaveFunc];
-    const taken = indices(rows);
-    save([taken]);
-    return {
-      value: tf.gather(tf.concat([kept, rest], 0), indices(places)),
-      gradFunc: (dy: tf.Tensor, [taken]: tf.Tensor[]) => tf.mul(tf.gather(dy, taken as tf.Tensor1D), scale),
-    };
-  })(kept) as tf.Tensor2D;
+  const gradFunc = (dy: tf.Tensor) => tf.mul(rowsOf(dy, rows), scale);
+  const put = tf.customGrad((kept): Gradient => {
+    const value = tf.tidy(() => rowsOf(tf.concat([kept as tf.Tensor2D, rest], 0), places));
+    return {value, gradFunc};
+  });
+  return put(kept) as tf.Tensor2D;
 }
 
 /**
@@ -83,18 +73,13 @@ export function sampleTokens(
     const kept = Math.max(1, Math.round(keep * tokens));
     if (!isRecording() || kept >= tokens) return restore(run(flat), x);
     const order = shuffled(tokens, seed);
-    const [rows, others] = [order.subarray(0, kept), order.subarray(kept)];
     const places = new Int32Array(tokens);
-    for (const [place, row] of order.entries()) places[row] = place;
-    const sample = run(
-      takeRows(
-        flat,
-        rows,
-        places.map((place) => Math.min(place, kept)),
-      ),
-    );
-    const rest = offTape(() => run(tf.gather(flat, indices(others))));
-    return restore(putBack(sample, rest, rows, places, tokens / kept), x);
+    for (const [place, token] of order.entries()) places[token] = place;
+    const rows = order.slice(0, kept);
+    const back = places.map((place) => Math.min(place, kept));
+    const sample = run(takeRows(flat, rows, back));
+    const rest = offTape(() => run(rowsOf(flat, order.slice(kept))));
+    return restore(putBack(sample, rest, {places, rows, scale: tokens / kept}), x);
   });
 }
 

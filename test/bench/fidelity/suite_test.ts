@@ -29,6 +29,7 @@ describe('bench fidelity', () => {
       rounds: 1,
       shapes: undefined,
       own: false,
+      base: undefined,
       fidelity: {
         ...{model: folder, data: [path('text.txt')], only, seeds: [0], steps: 3, length: 6, windows: 5},
         ...{time: false, processes: 1, gpus: 0, json: undefined, setup: {backend: 'cpu', flags: []}},
