@@ -91,6 +91,7 @@ export {
   textBatches,
 } from './train/batches.ts';
 export type {CheckpointStore} from './train/checkpoint_store.ts';
+export {type CompileReport, compileCELoRA} from './train/compile.ts';
 export {type EvaluateOptions, evaluateLoss} from './train/evaluate.ts';
 export {
   type ChatMessage,

@@ -10,6 +10,9 @@ export interface WebGPUBackend extends KernelBackend {
   adapterInfo: {vendor: string; architecture: string};
   /** dtype is that of the numbers in the buffer, whatever a tensor that was cast says. */
   tensorMap: {get(dataId: object): {resource: GPUBuffer | null; dtype: tf.DataType}};
+  /** tfjs's own programs; those that are being compiled ahead are promises. */
+  pipelineCache: Record<string, GPUComputePipeline | Promise<GPUComputePipeline>>;
+  checkCompileCompletionAsync(): Promise<void>;
   commandEncoder: GPUCommandEncoder | null;
   computePassEncoder: GPUComputePassEncoder | null;
   dispatchCountInPass: number;

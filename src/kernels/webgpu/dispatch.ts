@@ -3,7 +3,8 @@ import type {WebGPUBackend} from './backend.ts';
 import {DeviceErrors, type Operand, requireWithinLimits} from './device_errors.ts';
 import {grid} from './grid.ts';
 import {identities, keepAtMost} from './kept.ts';
-import {type Specialization, specialize} from './shader.ts';
+import {type Pipeline, Pipelines} from './pipelines.ts';
+import type {Specialization} from './shader.ts';
 import {to_float} from './shaders.ts';
 
 /** A buffer that a shader sees, by the name it has there. */
@@ -31,11 +32,6 @@ export interface Dispatch {
   workgroups: readonly [number, number, number];
 }
 
-interface Pipeline {
-  pipeline: GPUComputePipeline;
-  layout: GPUBindGroupLayout;
-}
-
 /** A buffer that tfjs takes back, and gives to others, once the commands are submitted. */
 function lendUniform(backend: WebGPUBackend, {size, usage}: GPUBufferDescriptor): GPUBuffer {
   const buffer = backend.bufferManager.acquireBuffer(size, usage);
@@ -45,44 +41,17 @@ function lendUniform(backend: WebGPUBackend, {size, usage}: GPUBufferDescriptor)
 
 /** What is kept for a device: to make a pipeline, a bind group or a uniform buffer costs more than to look it up. */
 class DeviceCache {
-  private readonly pipelines = new Map<string, Pipeline>();
   private readonly uniforms = keepAtMost<GPUBuffer>();
   private readonly groups = keepAtMost<GPUBindGroup>();
   private readonly idOf = identities();
   private readonly device: GPUDevice;
+  readonly pipelines: Pipelines;
   readonly errors: DeviceErrors;
 
   constructor(backend: WebGPUBackend) {
     this.device = backend.device;
+    this.pipelines = new Pipelines(backend.device);
     this.errors = new DeviceErrors(backend);
-  }
-
-  pipeline(dispatch: Dispatch): Pipeline {
-    const {label, source, specialization, outputs, inputs, uniforms, floats = {}} = dispatch;
-    const types = [...outputs, ...inputs].map(({type = 'f32'}) => type);
-    const key = `${label} ${Object.entries(specialization)} ${types}`;
-    const known = this.pipelines.get(key);
-    if (known !== undefined) return known;
-    const declare = ({name, type = 'f32'}: Binding, i: number) =>
-      `@group(0) @binding(${i}) var<storage, ${i < outputs.length ? 'read_write' : 'read'}> ${name}: array<${type}>;`;
-    const fields = [
-      ...Object.keys(uniforms).map((name) => `${name}: u32,`),
-      ...Object.keys(floats).map((name) => `${name}: f32,`),
-    ];
-    const code = [
-      ...[...outputs, ...inputs].map(declare),
-      `struct Uniforms { ${fields.join(' ')} }`,
-      `@group(0) @binding(${types.length}) var<uniform> u: Uniforms;`,
-      specialize(source, specialization),
-    ].join('\n');
-    const pipeline = this.device.createComputePipeline({
-      label,
-      layout: 'auto',
-      compute: {module: this.device.createShaderModule({label, code}), entryPoint: 'main'},
-    });
-    const made = {pipeline, layout: pipeline.getBindGroupLayout(0)};
-    this.pipelines.set(key, made);
-    return made;
   }
 
   uniform(backend: WebGPUBackend, {uniforms, floats = {}, passing = false}: Dispatch): GPUBuffer {
@@ -119,6 +88,10 @@ function cacheOf(backend: WebGPUBackend): DeviceCache {
   return made;
 }
 
+/** Waits for the pipelines that have been compiled ahead, with the flag WEBGPU_ENGINE_COMPILE_ONLY; returns how many. */
+export const pipelinesCompiled = (backend: WebGPUBackend): Promise<number> =>
+  cacheOf(backend).pipelines.compiled();
+
 /** Records a pass among those of tfjs's own programs, and submits when tfjs would. */
 export function dispatch(backend: WebGPUBackend, pass: Dispatch): void {
   const inputs = pass.inputs.map((binding) => withFloats(backend, binding));
@@ -148,8 +121,13 @@ function withFloats(backend: WebGPUBackend, binding: Binding): Binding {
 
 function run(backend: WebGPUBackend, pass: Dispatch): void {
   const cache = cacheOf(backend);
-  const pipeline = cache.pipeline(pass);
-  if (tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) return;
+  if (tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) {
+    cache.pipelines.compile(pass);
+    // what has no buffer tfjs takes for numbers of the host
+    for (const operand of pass.outputs) bufferOf(backend, cache, pass.label, operand);
+    return;
+  }
+  const pipeline = cache.pipelines.get(pass);
   cache.errors.check(pass.label);
   const operands = [...pass.outputs, ...pass.inputs];
   const buffers = operands.map((operand) => bufferOf(backend, cache, pass.label, operand));
