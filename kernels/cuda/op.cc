@@ -1,35 +1,63 @@
 #include "op.h"
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <sstream>
+#include <type_traits>
 
 using namespace tensorflow;
 
-float Attributes::real(const char* name) const {
-  Status status;
-  float value = 0;
-  TF_OpKernelConstruction_GetAttrFloat(construction, name, &value, status);
+Attributes::Attributes(TF_OpKernelConstruction* construction) : construction(construction) {
+  Status size, status;
+  int32_t count = 0, bytes = 0;
+  TF_OpKernelConstruction_GetAttrSize(construction, "settings", &count, &bytes, size);
+  size.check();
+  std::string all(bytes, '\0');
+  TF_OpKernelConstruction_GetAttrString(construction, "settings", all.data(), bytes, status);
   status.check();
+  std::stringstream parts(all);
+  for (std::string part; std::getline(parts, part, ';');) {
+    const size_t equals = std::min(part.find('='), part.size());
+    settings[part.substr(0, equals)] = part.substr(std::min(equals + 1, part.size()));
+  }
+}
+
+const std::string& Attributes::text(const char* name) const {
+  const auto found = settings.find(name);
+  if (found == settings.end()) throw InvalidInput(std::string("attribute ") + name + " is missing");
+  return found->second;
+}
+
+template <class T>
+static T parsed(const char* name, const std::string& text) {
+  T value{};
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end) {
+    const std::string kind = std::is_integral<T>::value ? " must be an integer" : " must be a number";
+    throw InvalidInput("attribute " + (name + kind) + ", but is '" + text + "'");
+  }
   return value;
 }
 
-int64_t Attributes::integer(const char* name) const {
+float Attributes::real(const char* name) const { return parsed<float>(name, text(name)); }
+
+int64_t Attributes::integer(const char* name) const { return parsed<int64_t>(name, text(name)); }
+
+Shape Attributes::list(const char* name) const {
+  Shape values;
+  std::stringstream parts(text(name));
+  for (std::string part; std::getline(parts, part, ',');) values.push_back(parsed<int64_t>(name, part));
+  return values;
+}
+
+int64_t Attributes::count(const char* name) const {
   Status status;
   int64_t value = 0;
   TF_OpKernelConstruction_GetAttrInt64(construction, name, &value, status);
   status.check();
   return value;
-}
-
-Shape Attributes::list(const char* name) const {
-  Status size, status;
-  int32_t count = 0, bytes = 0;
-  TF_OpKernelConstruction_GetAttrSize(construction, name, &count, &bytes, size);
-  size.check();
-  Shape values(count);
-  TF_OpKernelConstruction_GetAttrInt64List(construction, name, values.data(), count, status);
-  status.check();
-  return values;
 }
 
 void setFailure(TF_OpKernelContext* context, int code, const std::string& message) {
@@ -54,7 +82,8 @@ static void define(const std::string& name, const OpDescription& description) {
   TF_OpDefinitionBuilderAddInput(builder, "reals: N * float");
   TF_OpDefinitionBuilderAddInput(builder, "integers: M * int32");
   TF_OpDefinitionBuilderAddAttr(builder, "N: int >= 0");
-  TF_OpDefinitionBuilderAddAttr(builder, "M: int >= 0");
+  TF_OpDefinitionBuilderAddAttr(builder, "M: int >= 0 = 0");
+  TF_OpDefinitionBuilderAddAttr(builder, "settings: string = ''");
   if (strcmp(description.outputs, "*") == 0) {
     TF_OpDefinitionBuilderAddOutput(builder, "outputs: K * float");
     TF_OpDefinitionBuilderAddAttr(builder, "K: int >= 1");
@@ -63,10 +92,6 @@ static void define(const std::string& name, const OpDescription& description) {
       const std::string type = description.outputs[i] == 'f' ? ": float" : ": int32";
       TF_OpDefinitionBuilderAddOutput(builder, ("output" + std::to_string(i) + type).c_str());
     }
-  }
-  std::stringstream attributes(description.attributes);
-  for (std::string attribute; std::getline(attributes, attribute, ';');) {
-    TF_OpDefinitionBuilderAddAttr(builder, attribute.c_str());
   }
   TF_OpDefinitionBuilderSetShapeInferenceFunction(builder, unknownShapes);
   Status status;

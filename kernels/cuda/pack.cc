@@ -53,7 +53,7 @@ struct UnpackTensors {
       shapes.emplace_back(list.begin() + at, list.begin() + at + rank);
       at += rank;
     }
-    if (static_cast<int64_t>(shapes.size()) != attributes.integer("K")) throw InvalidInput("shapes must be K shapes");
+    if (static_cast<int64_t>(shapes.size()) != attributes.count("K")) throw InvalidInput("shapes must be K shapes");
   }
   static constexpr OpDescription DESCRIPTION{"UnpackTensors", "*", "shapes: list(int)"};
   void run(Call& call) const {

@@ -48,11 +48,10 @@ enum { TF_OK = 0, TF_INVALID_ARGUMENT = 3, TF_INTERNAL = 13 };
      void (*)(void*)))                                                                                            \
   X(void, TF_RegisterKernelBuilder, (const char*, TF_KernelBuilder*, TF_Status*))                                 \
   X(void, TF_OpKernelConstruction_GetAttrInt64, (TF_OpKernelConstruction*, const char*, int64_t*, TF_Status*))    \
-  X(void, TF_OpKernelConstruction_GetAttrFloat, (TF_OpKernelConstruction*, const char*, float*, TF_Status*))      \
+  X(void, TF_OpKernelConstruction_GetAttrString,                                                                  \
+    (TF_OpKernelConstruction*, const char*, char*, size_t, TF_Status*))                                            \
   X(void, TF_OpKernelConstruction_GetAttrSize,                                                                    \
     (TF_OpKernelConstruction*, const char*, int32_t*, int32_t*, TF_Status*))                                      \
-  X(void, TF_OpKernelConstruction_GetAttrInt64List,                                                               \
-    (TF_OpKernelConstruction*, const char*, int64_t*, int, TF_Status*))                                           \
   X(void, TF_OpKernelConstruction_Failure, (TF_OpKernelConstruction*, TF_Status*))                                \
   X(void, TF_OpKernelContext_Failure, (TF_OpKernelContext*, TF_Status*))                                          \
   X(int, TF_NumInputs, (TF_OpKernelContext*))                                                                     \

@@ -4,7 +4,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 export interface TensorFlowBinding {
   TF_Version: string;
   TF_ATTR_INT: number;
-  TF_ATTR_FLOAT: number;
+  TF_ATTR_STRING: number;
   TF_ATTR_TYPE: number;
   TF_INT32: number;
   TF_STRING: number;
@@ -16,7 +16,7 @@ export interface TensorFlowBinding {
 export interface OpAttr {
   name: string;
   type: number;
-  value: number | number[];
+  value: number | string;
 }
 
 /** What the backend keeps of a tensor's data. */

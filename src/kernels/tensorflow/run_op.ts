@@ -1,5 +1,5 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
-import type {TensorFlowBackend} from './backend.ts';
+import type {OpAttr, TensorFlowBackend} from './backend.ts';
 
 /** One of the ops of kernels/cuda, and what it is given. */
 export interface Op {
@@ -10,7 +10,7 @@ export interface Op {
   /** The int32 ones. */
   integers?: readonly (TensorInfo | undefined)[];
   /**
-   * Integer attributes. TensorFlow makes and keeps a kernel for every new set of attributes: what changes from step to
+   * Integer attributes; K is how many outputs an op of any number has. TensorFlow makes and keeps a kernel for every new set of attributes: what changes from step to
    * step must be an input.
    */
   counts?: Record<string, number | boolean | number[]>;
@@ -29,19 +29,21 @@ export function useOps(namesBeginWith: string): void {
 
 const present = (tensors: Op['reals'] = []) => tensors.filter((tensor) => tensor !== undefined);
 
+/** All attributes in one: every attribute of TensorFlow's costs a microsecond in each call. */
+const textOf = (settings: Record<string, number | boolean | number[]>): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `${name}=${typeof value === 'boolean' ? Number(value) : value}`)
+    .join(';');
+
 /** Runs one of our ops. @throws Error, in which the op says what does not fit. */
 export function runOp(backend: TensorFlowBackend, op: Op): TensorInfo[] {
   const [reals, integers] = [present(op.reals), present(op.integers)];
-  const {TF_ATTR_INT, TF_ATTR_FLOAT} = backend.binding;
-  const counts = {N: reals.length, M: integers.length, ...op.counts};
-  const attrs = [
-    ...Object.entries(counts).map(([name, value]) => ({
-      name,
-      type: TF_ATTR_INT,
-      value: typeof value === 'boolean' ? Number(value) : value,
-    })),
-    ...Object.entries(op.numbers ?? {}).map(([name, value]) => ({name, type: TF_ATTR_FLOAT, value})),
-  ];
+  const {TF_ATTR_INT, TF_ATTR_STRING} = backend.binding;
+  const {K, ...settings} = {...op.counts, ...op.numbers};
+  const attrs: OpAttr[] = [{name: 'N', type: TF_ATTR_INT, value: reals.length}];
+  if (integers.length > 0) attrs.push({name: 'M', type: TF_ATTR_INT, value: integers.length});
+  if (K !== undefined) attrs.push({name: 'K', type: TF_ATTR_INT, value: Number(K)});
+  attrs.push({name: 'settings', type: TF_ATTR_STRING, value: textOf(settings)});
   return backend.executeMultipleOutputs(prefix + op.name, attrs, [...reals, ...integers], op.outputs ?? 1);
 }
 

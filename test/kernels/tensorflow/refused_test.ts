@@ -108,6 +108,13 @@ describeOwnOps('ops given what does not fit', () => {
     );
   });
 
+  it('say which attribute is missing or no integer', () => {
+    const op = {name: 'SelectColumns', reals: [tf.ones([3])]};
+    fails(op, 'SelectColumns: attribute k is missing');
+    for (const k of [1.5, Number.NaN])
+      fails({...op, counts: {k}}, `SelectColumns: attribute k must be an integer, but is '${k}'`);
+  });
+
   it('go on computing afterwards', async () => {
     fails({name: 'SelectColumns', reals: [tf.ones([1])], counts: {k: 2}}, 'SelectColumns');
     const [chosen] = runOp(backend(), {
