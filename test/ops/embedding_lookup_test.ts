@@ -51,6 +51,17 @@ describeWithShaders('embeddingLookup', (backend) => {
     await expectClose(grad, [0, 0, 0, 0, 0, 0, 300, 300, 300, 0, 0, 0], 0);
   });
 
+  it('has a gradient of zero for the ids that are absent, also where a buffer is used again', async () => {
+    const gradient = (id: number) => {
+      const ids = tf.fill([2], id, 'int32');
+      return tf.grad((x: tf.Tensor) => embeddingLookup(x, ids))(tf.zeros([3, 5]), tf.ones([2, 5]));
+    };
+    const first = gradient(0);
+    await first.data();
+    first.dispose();
+    await expectClose(gradient(2), [...Array(10).fill(0), ...Array(5).fill(2)], 0);
+  });
+
   it('leaves no tensor behind', async () => {
     const [table, ids, dy] = [tf.ones([9, 4]), tf.tensor1d([1, 1, 8], 'int32'), tf.ones([3, 4])];
     await expectNoLeaks(() => {

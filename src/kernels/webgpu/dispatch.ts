@@ -205,3 +205,15 @@ export function copy(backend: WebGPUBackend, label: string, copies: Copy[]): voi
     for (const {dataId} of [from, to]) backend.commandQueueOwnedIds.add(dataId);
   }
 }
+
+/** Records that a tensor becomes zero. */
+export function clear(backend: WebGPUBackend, label: string, tensor: tf.TensorInfo): void {
+  if (tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY')) return;
+  const cache = cacheOf(backend);
+  cache.errors.check(label);
+  const buffer = bufferOf(backend, cache, label, {name: 'cleared', tensor});
+  backend.ensureCommandEncoderReady();
+  backend.endComputePassEncoder();
+  backend.commandEncoder!.clearBuffer(buffer);
+  backend.commandQueueOwnedIds.add(tensor.dataId);
+}

@@ -5,7 +5,7 @@ import type {
   EmbeddingLookupInputs,
 } from '../training_kernel_names.ts';
 import type {WebGPUBackend} from './backend.ts';
-import {dispatch} from './dispatch.ts';
+import {clear, dispatch} from './dispatch.ts';
 import {grid, rowsOf} from './grid.ts';
 import * as shaders from './shaders.ts';
 
@@ -43,6 +43,7 @@ export function embeddingGrad(
   const [rows, columns] = dy.shape as [number, number];
   const {vec4, width, type} = rowsOf(columns);
   const output = backend.makeTensorInfo([classes, columns], 'float32');
+  clear(backend, 'EmbeddingGrad', output);
   dispatch(backend, {
     label: 'EmbeddingGrad',
     source: shaders.embedding_grad,
@@ -53,7 +54,7 @@ export function embeddingGrad(
       {name: 'ids', tensor: ids, type: 'u32'},
     ],
     uniforms: {rows, width, classes},
-    workgroups: grid(backend, classes, Math.ceil(width / 256)),
+    workgroups: grid(backend, rows, Math.ceil(width / 256)),
   });
   return output;
 }

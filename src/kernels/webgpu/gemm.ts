@@ -5,6 +5,7 @@ import type {WebGPUBackend} from './backend.ts';
 import {type Binding, dispatch} from './dispatch.ts';
 import {instantiate} from './shader.ts';
 import * as shaders from './shaders.ts';
+import {tuned} from './tuning.ts';
 
 /** One of the products that add up to C: A [m, depth] · B, B [n, depth] or, with `plainB`, [depth, n]. */
 export interface Segment {
@@ -40,11 +41,6 @@ export interface Gemm {
   batch?: number;
 }
 
-/**
- * Tiles of 64 × 64 where those of 128 × 128 would be fewer than this: too few to occupy a large GPU.
- */
-const LEAST_WIDE_TILES = 64;
-
 /** Numbers along the depth that a workgroup holds at a time. */
 const SLICE = 16;
 
@@ -63,7 +59,7 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
   ];
   const vec4 = rowLengths.every((length) => length % 4 === 0);
   const whole = vec4 && depths.every((depth) => depth % SLICE === 0);
-  const wide = Math.ceil(m / 128) * Math.ceil(n / 128) * batch >= LEAST_WIDE_TILES;
+  const wide = Math.ceil(m / 128) * Math.ceil(n / 128) * batch >= tuned('CELORA_LEAST_WIDE_TILES');
   const type = vec4 ? 'vec4f' : 'f32';
   const words = vec4 ? 'vec2u' : 'u32';
   const half = segments[0]!.half;

@@ -33,6 +33,7 @@ import {
 import {deviceRandomUniform, dropoutMask} from './random_uniform.ts';
 import {rotaryEmbedding} from './rotary_embedding.ts';
 import {sampleRows} from './sample_rows.ts';
+import {registerTuning} from './tuning.ts';
 
 const KERNELS: Record<string, OwnKernel<WebGPUBackend>> = {
   [names.LoRAMatMul]: loraMatMul,
@@ -83,6 +84,7 @@ export const usesShaders = (): boolean => tf.env().getBool(FLAG);
 export function registerWebGPUKernels(): void {
   if (tf.getKernel(names.LoRAMatMul, 'webgpu') != null) return;
   tf.env().registerFlag(FLAG, () => !isSoftware(tf.findBackend('webgpu') as WebGPUBackend));
+  registerTuning();
   registerOwnKernels('webgpu', KERNELS, usesShaders);
   // Words of half precision are ours on a software adapter too: tfjs's programs take integers for floats, which rounds them,
   // and nothing can be read back for the host to do it.

@@ -4,6 +4,7 @@ import {type Binding, dispatch} from './dispatch.ts';
 import {gemm} from './gemm.ts';
 import {instantiate} from './shader.ts';
 import * as shaders from './shaders.ts';
+import {tuned} from './tuning.ts';
 
 /** C [m, n] = scale · A · B with few columns: a product by an adapter's or a frozen factor. */
 export interface Skinny {
@@ -27,9 +28,6 @@ export interface Skinny {
 export const MOST_COLUMNS = 32;
 const ROWS_OF_TILE = 64;
 const SLICE = 64;
-/** Workgroups aimed at, by cutting the depth into parts; each part is at least LEAST_DEPTH long. */
-const WORKGROUPS = 512;
-const LEAST_DEPTH = 256;
 
 export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
   const {label, m, n, depth, a, turnedA = false, b, plainB = false, turnedC = false, scale = 1} = product;
@@ -38,7 +36,8 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
   const vec4 = rowLengths.every((length) => length % 4 === 0);
   const type = vec4 ? 'vec4f' : 'f32';
   const tiles = Math.ceil(m / ROWS_OF_TILE);
-  const wanted = Math.max(1, Math.min(Math.floor(depth / LEAST_DEPTH), Math.round(WORKGROUPS / tiles)));
+  const longest = Math.floor(depth / tuned('CELORA_SKINNY_LEAST_DEPTH'));
+  const wanted = Math.max(1, Math.min(longest, Math.round(tuned('CELORA_SKINNY_WORKGROUPS') / tiles)));
   const part = Math.ceil(depth / wanted / SLICE) * SLICE;
   const parts = Math.ceil(depth / part);
   const columns = 2 ** Math.ceil(Math.log2(Math.ceil(n / 4)));

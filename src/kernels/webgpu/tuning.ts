@@ -1,0 +1,33 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {WebGPUBackend} from './backend.ts';
+
+/** What the sizes of workgroups' work are chosen by; flags of tf.env(), so that `npm run bench -- tune` can try others. */
+export interface Tuning {
+  /** Products have tiles of 64 × 64 where those of 128 × 128 would be fewer than this: too few to occupy the GPU. */
+  CELORA_LEAST_WIDE_TILES: number;
+  /** Workgroups that a skinny product aims at, by cutting the depth into parts. */
+  CELORA_SKINNY_WORKGROUPS: number;
+  /** The least length of such a part. */
+  CELORA_SKINNY_LEAST_DEPTH: number;
+}
+
+/** By the adapter's architecture; one that was not measured has the values of the first. */
+const MEASURED: Readonly<Record<string, Tuning>> = {
+  hopper: {
+    CELORA_LEAST_WIDE_TILES: 64,
+    CELORA_SKINNY_WORKGROUPS: 512,
+    CELORA_SKINNY_LEAST_DEPTH: 256,
+  },
+};
+
+/** Registers the flags, with the values for the adapter that the backend runs on. */
+export function registerTuning(): void {
+  for (const name of Object.keys(MEASURED.hopper!) as (keyof Tuning)[]) {
+    tf.env().registerFlag(name, () => {
+      const {architecture} = (tf.findBackend('webgpu') as WebGPUBackend).adapterInfo;
+      return (MEASURED[architecture] ?? MEASURED.hopper!)[name];
+    });
+  }
+}
+
+export const tuned = (name: keyof Tuning): number => tf.env().getNumber(name);
