@@ -23,7 +23,7 @@ const REPEATS = 10;
 type Runs = Record<string, () => tf.Tensor>;
 
 /** Stock tfjs's products, ours, and the parts of an approximated activation gradient. */
-function runsOf(rows: number, inputs: number, out: number): Runs {
+export function runsOf(rows: number, inputs: number, out: number): Runs {
   const x = deviceRandomUniform([rows, inputs], 1) as tf.Tensor2D;
   const dy = deviceRandomUniform([rows, out], 2) as tf.Tensor2D;
   const kernel = deviceRandomUniform([inputs, out], 3) as tf.Tensor2D;

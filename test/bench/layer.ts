@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
-import {CELoRADense, estimateCost} from '../../src/index.ts';
+import {CELoRADense, deviceRandomUniform, estimateCost} from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
 import {type Suite, sideBySide} from './suite.ts';
 
@@ -38,7 +38,7 @@ function stock(inputs: number, units: number): Candidate {
 function ours(rows: number, inputs: number, units: number, keep: number): Candidate {
   const layer = new CELoRADense({units, useBias: false, rank: RANK, keep, inputShape: [inputs]});
   const model = tfl.sequential({layers: [layer]});
-  layer.setWeights([tf.randomNormal([inputs, units], 0, 0.02)]);
+  tf.tidy(() => layer.setWeights([tf.mul(deviceRandomUniform([inputs, units], 3), 0.02)]));
   return {
     forward: (x) => layer.apply(x) as tf.Tensor,
     variables: layer.trainableWeights.map((weight) => weight.read() as tf.Variable),
@@ -54,9 +54,9 @@ async function finish(tensor: tf.Tensor): Promise<void> {
   one.dispose();
 }
 
-async function measure(rows: number, inputs: number, units: number, rounds: number) {
-  const x = tf.randomNormal([rows, inputs]);
-  const dy = tf.randomNormal([rows, units]);
+export async function measureLayer(rows: number, inputs: number, units: number, rounds: number) {
+  const x = deviceRandomUniform([rows, inputs], 1);
+  const dy = deviceRandomUniform([rows, units], 2);
   const candidates: Record<string, Candidate> = {
     'stock tfjs': stock(inputs, units),
     'exact LoRA, our layer': ours(rows, inputs, units, 1),
@@ -122,7 +122,7 @@ export const layerSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
     if (![rows, inputs, units].every((size) => Number.isInteger(size) && size >= 1)) {
       throw new Error(`--shape must be N,in,out, but is '${shape}'`);
     }
-    const results = await measure(rows, inputs, units, rounds);
+    const results = await measureLayer(rows, inputs, units, rounds);
     const stockMs = results[0]!.forwardBackwardMs;
     const exactMs = results[1]!.forwardBackwardMs;
     say(`\n[${rows}, ${inputs}] · [${inputs}, ${units}], rank ${RANK}, ms (median of ${rounds})`);

@@ -4,19 +4,25 @@ import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import {type Base, resolveConfig} from '../../src/index.ts';
 import {startBackend} from './backend.ts';
+import {coldSuite} from './cold.ts';
 import {fidelitySuite} from './fidelity/suite.ts';
 import {gradientSuite} from './gradient.ts';
 import {layerSuite} from './layer.ts';
 import {opsSuite} from './ops.ts';
+import {sizesSuite} from './sizes.ts';
 import {stepSuite} from './step.ts';
 import type {Suite} from './suite.ts';
+import {tuneSuite} from './tune.ts';
 
 const SUITES: Record<string, Suite> = {
+  cold: coldSuite,
   fidelity: fidelitySuite,
   gradient: gradientSuite,
   layer: layerSuite,
   ops: opsSuite,
+  sizes: sizesSuite,
   step: stepSuite,
+  tune: tuneSuite,
 };
 
 const {values, positionals} = parseArgs({
@@ -27,6 +33,7 @@ const {values, positionals} = parseArgs({
     rounds: {type: 'string', default: '7'},
     shape: {type: 'string', multiple: true},
     own: {type: 'boolean', default: false},
+    ahead: {type: 'boolean', default: false},
     base: {type: 'string'},
     flag: {type: 'string', multiple: true, default: []},
     model: {type: 'string'},
@@ -47,7 +54,7 @@ const rounds = Number(values.rounds);
 if (!suite || !(rounds >= 1)) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
-    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--base float16|bfloat16] [--flag NAME=true]… [--json FILE]\n` +
+    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--ahead] [--base float16|bfloat16] [--flag NAME=true]… [--json FILE]\n` +
       'step: [--rows PART]… with --own or --base; fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
       '          [--time | --processes 1 [--gpus N]]',
   );
@@ -79,6 +86,7 @@ const results = await suite({
   rounds,
   shapes: values.shape,
   own: values.own,
+  ahead: values.ahead,
   base: values.base === undefined ? undefined : resolveConfig({base: values.base as Base}, '--base').base,
   fidelity: {
     model: values.model,

@@ -1,8 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type {LayersModel} from '@tensorflow/tfjs-layers';
 import type {LlamaConfig} from '../../demos/llama/config.ts';
 import {nextTokenLoss} from '../../demos/llama/loss.ts';
 import {buildLlama} from '../../demos/llama/model.ts';
-import {AdamW, applyCELoRA, type Base, installEarlyFreeing, installGradientFixes} from '../../src/index.ts';
+import {
+  AdamW,
+  applyCELoRA,
+  type Base,
+  installEarlyFreeing,
+  installEncodingCache,
+  installGradientFixes,
+} from '../../src/index.ts';
 import {matrixShape} from '../../src/layers/half_variable.ts';
 import {modelRunner} from '../../src/model/apply_model.ts';
 import {formatTable} from '../../src/model/table.ts';
@@ -27,13 +35,13 @@ interface Candidate {
 /** What of this package a stock model is measured with. */
 type Improvement = 'fixes' | 'freeing' | 'checkpoints';
 
-interface Size {
+export interface Size {
   config: LlamaConfig;
   batch: number;
   t: number;
 }
 
-function sizeOf(shape: string): Size {
+export function sizeOf(shape: string): Size {
   const [hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, vocabSize, batch, t] = shape
     .split(',')
     .map(Number);
@@ -77,12 +85,12 @@ interface Ours {
   checkpointed?: boolean;
 }
 
-function oursOf(
+export function oursOf(
   {config}: Size,
   ids: tf.Tensor2D,
   labels: tf.Tensor2D,
   {keep, headKeep, base = 'float32', checkpointed = false}: Ours,
-): Trainee {
+): Trainee & {model: LayersModel} {
   const model = buildLlama(config, {base});
   let seed = 1;
   for (const weight of model.weights) {
@@ -98,6 +106,7 @@ function oursOf(
   );
   const apply = modelRunner(true, checkpointed ? 1 : undefined);
   return {
+    model,
     loss: () => nextTokenLoss(model, ids, labels, {training: true, apply}),
     variables: model.trainableWeights.map((weight) => weight.read() as tf.Variable),
     dispose: () => void model.dispose(),
@@ -179,6 +188,15 @@ async function measure(candidates: (Candidate & {ceiling?: number})[], rounds: n
   return results;
 }
 
+/** The same with `installEncodingCache`, which keeps what it knows from run to run; on webgpu alone. */
+async function encodingCached(run: () => Promise<Result[]>): Promise<Result[]> {
+  if (tf.getBackend() !== 'webgpu') return [];
+  const installation = installEncodingCache();
+  const results = await run();
+  installation.dispose();
+  return results.map((result) => ({...result, candidate: `${result.candidate}, encoding cached`}));
+}
+
 /** A step of a candidate while no other one holds memory; the second, since the first makes what is kept. */
 function watchAlone({make, optimizer, install}: Omit<Candidate, 'name'>): Promise<Watched> {
   return watch(async (warm) => {
@@ -249,7 +267,10 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fide
     const wanted = ({name}: Candidate) => only === undefined || only.some((part) => name.includes(part));
     const results =
       own || base
-        ? await measure((base ? based(base) : ours).filter(wanted), rounds)
+        ? [
+            ...(await measure((base ? based(base) : ours).filter(wanted), rounds)),
+            ...(base ? [] : await encodingCached(() => measure([ours[0]!, ours[3]!].filter(wanted), rounds))),
+          ]
         : [...(await measure(unfixed, rounds)), ...(await measure([...fixed, ...ours], rounds))];
     const own1 = (results.find(({ceiling}) => ceiling === 1) ?? results[0])!.stepMs;
     say(

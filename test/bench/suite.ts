@@ -32,6 +32,8 @@ export interface SuiteOptions {
   shapes: string[] | undefined;
   /** Leave out stock tfjs, whose step may not fit into memory. */
   own: boolean;
+  /** Of the suite 'cold': compile before the first step. */
+  ahead: boolean;
   /** Of the suite 'step': this package's candidates with kernels held so. */
   base: Base | undefined;
   fidelity: FidelityOptions;

@@ -29,6 +29,7 @@ describe('bench fidelity', () => {
       rounds: 1,
       shapes: undefined,
       own: false,
+      ahead: false,
       base: undefined,
       fidelity: {
         ...{model: folder, data: [path('text.txt')], only, seeds: [0], steps: 3, length: 6, windows: 5},

@@ -1,0 +1,39 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {AdamW, compileCELoRA, installEarlyFreeing} from '../../src/index.ts';
+import {oursOf, sizeOf} from './step.ts';
+import type {Suite} from './suite.ts';
+
+const SHAPES = ['2048,5632,4,32,4,32000,4,512'];
+
+/**
+ * The first steps of CE-LoRA in a fresh process, which compile: for how long they block the thread, and take in all. With
+ * `ahead`, `compileCELoRA` runs before. One shape a process.
+ */
+export const coldSuite: Suite = async ({shapes = SHAPES, ahead, say}) => {
+  const shape = shapes[0]!;
+  const size = sizeOf(shape);
+  const draw = (seed: number) =>
+    tf.randomUniform([size.batch, size.t], 0, size.config.vocabSize, 'int32', seed) as tf.Tensor2D;
+  const {model, loss, variables} = oursOf(size, draw(1), draw(2), {keep: 0.25, headKeep: 1});
+  const optimizer = new AdamW(1e-4, {clipNorm: 1});
+  installEarlyFreeing();
+  // uploads and random weights are none of the first step's
+  await tf.tidy(() => tf.sum(variables[0]!)).data();
+  const steps: {blockedMs: number; ms: number}[] = [];
+  const start = performance.now();
+  const compiled = ahead ? await compileCELoRA(model, loss) : undefined;
+  for (let step = 0; step < 3; step++) {
+    const begun = performance.now();
+    const value = optimizer.minimize(loss, true, variables)!;
+    const blockedMs = performance.now() - begun;
+    await value.data();
+    steps.push({blockedMs, ms: performance.now() - begun});
+  }
+  if (compiled) say(`${compiled.pipelines} pipelines ahead in ${compiled.milliseconds.toFixed(0)} ms`);
+  for (const [step, {blockedMs, ms}] of steps.entries()) {
+    say(`step ${step + 1}: thread blocked ${blockedMs.toFixed(0)} ms, all ${ms.toFixed(0)}`);
+  }
+  const totalMs = performance.now() - start;
+  say(`three steps and what compiled them: ${totalMs.toFixed(0)} ms`);
+  return [{shape, ahead, compiled: compiled ?? null, steps, totalMs}];
+};

@@ -1,0 +1,80 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {formatTable} from '../../src/model/table.ts';
+import {runsOf} from './gradient.ts';
+import {measureLayer} from './layer.ts';
+import {repeated, type Suite, sideBySide} from './suite.ts';
+
+const WIDTHS = [64, 512, 2048, 4096];
+const ROWS = [16, 128, 1024, 8192];
+const SHAPES = WIDTHS.flatMap((width) => ROWS.map((rows) => `${rows},${width},${width}`));
+
+/** Runs of a product in one measurement: what it costs to read the result is shared by them. */
+const REPEATS = 10;
+
+/** Beyond the scatter of a median of few. */
+const SLOWER = 1.1;
+
+const COLUMNS = {
+  'stock xW': 'stock xW',
+  xW: 'xW',
+  'stock dx': 'stock dx',
+  dx: 'dx',
+  'keep .5': 'dx keep 0.5',
+  'keep .25': 'dx keep 0.25',
+} as const;
+const LAYERS = {
+  'stock layer': 'stock tfjs',
+  exact: 'exact LoRA, our layer',
+  'CE .5': 'CE-LoRA keep 0.5',
+  'CE .25': 'CE-LoRA keep 0.25',
+} as const;
+
+async function measure(rows: number, inputs: number, out: number, rounds: number) {
+  tf.engine().startScope();
+  const runs = runsOf(rows, inputs, out);
+  const products = Object.entries(COLUMNS).map(([column, name]) => [
+    column,
+    () => repeated(runs[name]!, REPEATS),
+  ]);
+  const total = await sideBySide(Object.fromEntries(products), rounds);
+  tf.engine().endScope();
+  const layers = await measureLayer(rows, inputs, out, rounds);
+  const layerMs = (name: string) => layers.find(({candidate}) => candidate === name)!.forwardBackwardMs;
+  return {
+    ...Object.fromEntries(Object.entries(total).map(([name, ms]) => [name, ms / REPEATS])),
+    ...Object.fromEntries(Object.entries(LAYERS).map(([column, name]) => [column, layerMs(name)])),
+  } as Record<keyof typeof COLUMNS | keyof typeof LAYERS, number>;
+}
+
+/** How products and whole layers (forward and backward) grow with rows and width, ours beside stock tfjs's. */
+export const sizesSuite: Suite = async ({rounds, shapes = SHAPES, say, save}) => {
+  const names = [...Object.keys(COLUMNS), ...Object.keys(LAYERS)] as (
+    | keyof typeof COLUMNS
+    | keyof typeof LAYERS
+  )[];
+  const table: string[][] = [['rows, in, out', ...names]];
+  const slower: string[] = [];
+  const results: object[] = [];
+  for (const shape of shapes) {
+    const [rows, inputs, out] = shape.split(',').map(Number) as [number, number, number];
+    if (![rows, inputs, out].every((size) => Number.isInteger(size) && size >= 1)) {
+      throw new Error(`--shape must be N,in,out, but is '${shape}'`);
+    }
+    const ms = await measure(rows, inputs, out, rounds);
+    table.push([shape, ...names.map((name) => ms[name].toFixed(3))]);
+    for (const [own, stock] of [
+      ['xW', 'stock xW'],
+      ['dx', 'stock dx'],
+      ['exact', 'stock layer'],
+      ['CE .25', 'stock layer'],
+    ] as const) {
+      if (ms[own] > SLOWER * ms[stock]) slower.push(`${shape} ${own} ${(ms[own] / ms[stock]).toFixed(2)}`);
+    }
+    results.push({rows, inputs, out, ms});
+    await save(results);
+  }
+  say(`\nms of one call (median of ${rounds} × ${REPEATS}), and of a layer of rank 16 forward and backward`);
+  say(formatTable(table));
+  say(`more than ${SLOWER} times as slow as stock: ${slower.join('; ') || 'none'}`);
+  return results;
+};

@@ -1,0 +1,187 @@
+import * as tf from '@tensorflow/tfjs-core';
+import {activationGrad, deviceRandomUniform, loraMatMul} from '../../src/index.ts';
+import {registerWebGPUKernels} from '../../src/kernels/webgpu/register.ts';
+import {type Tuning, tuned} from '../../src/kernels/webgpu/tuning.ts';
+import {formatTable} from '../../src/model/table.ts';
+import {lowRankMatMul} from '../../src/ops/low_rank_mat_mul.ts';
+import {repeated, type Suite} from './suite.ts';
+
+const WIDTHS = [64, 512, 2048, 4096];
+const ROWS = [16, 128, 1024, 8192];
+const SHAPES = WIDTHS.flatMap((width) => ROWS.map((rows) => `${rows},${width},${width}`));
+const RANK = 16;
+/** Runs of a candidate in one measurement. */
+const REPEATS = 10;
+
+const WORKGROUPS = [128, 256, 512, 1024, 2048];
+const LEAST_DEPTHS = [64, 128, 256];
+
+interface Times {
+  /** Of the GPU's own clock; 0 without timestamp queries. */
+  gpuMs: number;
+  wallMs: number;
+}
+
+/** A product that has been measured with several values of what it is tuned by. */
+interface Tuned {
+  product: string;
+  /** What decides between the candidates: tiles, multiply-adds. */
+  size: number;
+  times: Record<string, Times>;
+}
+
+const msOf = ({gpuMs, wallMs}: Times): number => gpuMs || wallMs;
+
+async function measure(run: () => tf.Tensor): Promise<Times> {
+  await repeated(run, 2);
+  const {kernelMs} = await tf.time(() => {
+    for (let i = 0; i < REPEATS; i++) run().dispose();
+  });
+  const start = performance.now();
+  await repeated(run, REPEATS);
+  const wallMs = (performance.now() - start) / REPEATS;
+  return {gpuMs: typeof kernelMs === 'number' ? kernelMs / REPEATS : 0, wallMs};
+}
+
+async function withFlags(flags: Partial<Tuning>, run: () => tf.Tensor): Promise<Times> {
+  const before = Object.keys(flags).map((name) => [name, tuned(name as keyof Tuning)] as const);
+  for (const [name, value] of Object.entries(flags)) tf.env().set(name, value);
+  try {
+    return await measure(run);
+  } finally {
+    for (const [name, value] of before) tf.env().set(name, value);
+  }
+}
+
+/** Tiles of 128 × 128 and of 64 × 64, and stock tfjs. */
+async function products(rows: number, inputs: number, out: number): Promise<Tuned[]> {
+  const x = deviceRandomUniform([rows, inputs], 1) as tf.Tensor2D;
+  const dy = deviceRandomUniform([rows, out], 2) as tf.Tensor2D;
+  const kernel = deviceRandomUniform([inputs, out], 3) as tf.Tensor2D;
+  const forms = [
+    {name: 'xW', n: out, ours: () => loraMatMul({x, kernel}), stock: () => tf.matMul(x, kernel)},
+    {
+      name: 'dx',
+      n: inputs,
+      ours: () => activationGrad({dy, kernel}),
+      stock: () => tf.matMul(dy, kernel, false, true),
+    },
+  ];
+  const all: Tuned[] = [];
+  for (const {name, n, ours, stock} of forms) {
+    const size = Math.ceil(rows / 128) * Math.ceil(n / 128);
+    const times = {
+      wide: await withFlags({CELORA_LEAST_WIDE_TILES: 1}, ours),
+      narrow: await withFlags({CELORA_LEAST_WIDE_TILES: 2 ** 30}, ours),
+      stock: await measure(stock),
+    };
+    all.push({product: `${name} ${rows},${inputs},${out}`, size, times});
+  }
+  return all;
+}
+
+/** x · A, dy · Bᵀ and xᵀ · d of an adapter, by into how many parts the depth is cut. */
+async function skinnyProducts(rows: number, inputs: number, out: number): Promise<Tuned[]> {
+  const x = deviceRandomUniform([rows, inputs], 1) as tf.Tensor2D;
+  const dy = deviceRandomUniform([rows, out], 2) as tf.Tensor2D;
+  const a = deviceRandomUniform([inputs, RANK], 3) as tf.Tensor2D;
+  const b = deviceRandomUniform([RANK, out], 4) as tf.Tensor2D;
+  const d = deviceRandomUniform([rows, RANK], 5) as tf.Tensor2D;
+  const forms: [string, () => tf.Tensor][] = [
+    ['xA', () => lowRankMatMul(x, a)],
+    ['dyBᵀ', () => lowRankMatMul(dy, b, {transposeB: true})],
+    ['xᵀd', () => lowRankMatMul(x, d, {transposeA: true})],
+  ];
+  const all: Tuned[] = [];
+  for (const [name, run] of forms) {
+    const times: Record<string, Times> = {};
+    for (const workgroups of WORKGROUPS) {
+      for (const depth of LEAST_DEPTHS) {
+        const flags = {CELORA_SKINNY_WORKGROUPS: workgroups, CELORA_SKINNY_LEAST_DEPTH: depth};
+        times[`${workgroups}/${depth}`] = await withFlags(flags, run);
+      }
+    }
+    all.push({product: `${name} ${rows},${inputs},${out}`, size: rows * inputs, times});
+  }
+  return all;
+}
+
+/** Mean of the logarithm of what `choose` costs over the best candidate, as a factor. */
+function loss(all: readonly Tuned[], choose: (one: Tuned) => string): number {
+  const logs = all.map((one) => {
+    const best = Math.min(...Object.values(one.times).map(msOf));
+    return Math.log(msOf(one.times[choose(one)]!) / best);
+  });
+  return Math.exp(logs.reduce((sum, log) => sum + log, 0) / all.length);
+}
+
+/** The threshold on `size` that chooses best between the tiles, and what it costs. */
+function bestThreshold(all: readonly Tuned[]): {value: number; factor: number} {
+  const ours = all.map(({times: {stock: _, ...times}, ...one}) => ({...one, times}));
+  const values = [...new Set([1, ...ours.map(({size}) => size), 2 ** 30])];
+  const losses = values.map((value) => ({
+    value,
+    factor: loss(ours, ({size}) => (size >= value ? 'wide' : 'narrow')),
+  }));
+  return losses.reduce((a, b) => (b.factor < a.factor ? b : a));
+}
+
+const cells = ({times}: Tuned): string[] =>
+  Object.values(times).map(({gpuMs, wallMs}) => `${gpuMs.toFixed(3)} ${wallMs.toFixed(3)}`);
+
+/** Measures what the values of tuning.ts choose between, on this device, and says which are best. */
+export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
+  if (tf.getBackend() !== 'webgpu')
+    throw new Error(`tune is for webgpu, but the backend is ${tf.getBackend()}`);
+  registerWebGPUKernels();
+  tf.env().set('CELORA_WEBGPU_SHADERS', true);
+  const found: {products: Tuned[]; skinny: Tuned[]} = {products: [], skinny: []};
+  for (const shape of shapes) {
+    const [rows, inputs, out] = shape.split(',').map(Number) as [number, number, number];
+    if (![rows, inputs, out].every((size) => Number.isInteger(size) && size >= 1)) {
+      throw new Error(`--shape must be N,in,out, but is '${shape}'`);
+    }
+    for (const [kind, run] of Object.entries({products, skinny: skinnyProducts}) as [
+      keyof typeof found,
+      typeof products,
+    ][]) {
+      tf.engine().startScope();
+      found[kind].push(...(await run(rows, inputs, out)));
+      tf.engine().endScope();
+    }
+    await save([found]);
+  }
+  say('\nproducts: GPU ms and wall ms of a call');
+  say(
+    formatTable([
+      ['', 'tiles of 128', 'wide', 'narrow', 'stock'],
+      ...found.products.map((one) => [one.product, one.size, ...cells(one)]),
+    ]),
+  );
+  say(`\nskinny products, rank ${RANK}: GPU ms by workgroups/least depth`);
+  const settings = WORKGROUPS.flatMap((workgroups) => LEAST_DEPTHS.map((depth) => `${workgroups}/${depth}`));
+  say(
+    formatTable([
+      ['', ...settings],
+      ...found.skinny.map((one) => [
+        one.product,
+        ...settings.map((setting) => msOf(one.times[setting]!).toFixed(3)),
+      ]),
+      ['mean over the best', ...settings.map((setting) => loss(found.skinny, () => setting).toFixed(3))],
+    ]),
+  );
+  const threshold = bestThreshold(found.products);
+  const setting = settings.reduce((a, b) =>
+    loss(found.skinny, () => b) < loss(found.skinny, () => a) ? b : a,
+  );
+  const [workgroups, depth] = setting.split('/').map(Number);
+  const best: Tuning = {
+    CELORA_LEAST_WIDE_TILES: threshold.value,
+    CELORA_SKINNY_WORKGROUPS: workgroups!,
+    CELORA_SKINNY_LEAST_DEPTH: depth!,
+  };
+  say(
+    `\nbest here: ${JSON.stringify(best)}; tiles so chosen cost ${threshold.factor.toFixed(3)} of the best`,
+  );
+  return [{...found, best}];
+};
