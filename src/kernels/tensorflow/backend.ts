@@ -10,7 +10,14 @@ export interface TensorFlowBinding {
   TF_STRING: number;
   createTensor(shape: number[], dtype: number, values: TensorFlowData['values']): number;
   deleteTensor(handle: number): void;
-  executeOp(name: string, attrs: OpAttr[], inputs: number[], outputs: number): {id: number}[];
+  executeOp(name: string, attrs: OpAttr[], inputs: number[], outputs: number): TensorFlowOutput[];
+}
+
+/** A result of an op. */
+export interface TensorFlowOutput {
+  id: number;
+  shape: number[];
+  dtype: number;
 }
 
 export interface OpAttr {
@@ -38,6 +45,8 @@ export interface TensorFlowBackend extends KernelBackend {
   isUsingGpuDevice: boolean;
   tensorMap: {has(dataId: object): boolean; get(dataId: object): TensorFlowData};
   executeMultipleOutputs(name: string, attrs: OpAttr[], inputs: TensorInfo[], outputs: number): TensorInfo[];
+  executeSingleOutput(name: string, attrs: OpAttr[], inputs: TensorInfo[]): TensorInfo;
+  createOutputTensor(output: TensorFlowOutput): TensorInfo;
   /** The handles of an op's inputs. */
   getInputTensorIds(inputs: TensorInfo[]): number[];
   disposeData(dataId: object, force?: boolean): boolean;

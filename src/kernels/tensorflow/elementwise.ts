@@ -15,7 +15,12 @@ export const gatedUnit = (
   {gate, up}: GatedUnitInputs,
   {activation}: GatedUnitAttrs,
 ): TensorInfo =>
-  runSingle(backend, {name: 'GatedUnit', reals: [gate, up], counts: {gelu: activation === 'gelu'}});
+  runSingle(backend, {
+    name: 'GatedUnit',
+    reals: [gate, up],
+    counts: {gelu: activation === 'gelu'},
+    ofRows: true,
+  });
 
 export const gatedUnitGrad = (
   backend: TensorFlowBackend,
@@ -27,6 +32,7 @@ export const gatedUnitGrad = (
     reals: [dy, gate, up],
     counts: {gelu: activation === 'gelu'},
     outputs: 2,
+    ofRows: true,
   });
 
 export const rotaryEmbedding = (

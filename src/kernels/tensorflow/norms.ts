@@ -16,6 +16,7 @@ const normOp = (name: string, reals: Op['reals'] & object, {epsilon}: NormAttrs,
   reals,
   counts: {centred},
   numbers: {epsilon},
+  ofRows: !name.endsWith('WeightGrad'),
 });
 
 export const rmsNorm = (backend: Backend, {x, weight}: RMSNormInputs, attrs: NormAttrs): TensorInfo =>

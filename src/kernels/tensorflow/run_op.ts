@@ -1,5 +1,6 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
 import type {OpAttr, TensorFlowBackend} from './backend.ts';
+import {runOnRows} from './row_ops.ts';
 
 /** One of the ops of kernels/cuda, and what it is given. */
 export interface Op {
@@ -18,6 +19,8 @@ export interface Op {
   numbers?: Record<string, number>;
   /** How many outputs it has. */
   outputs?: number;
+  /** It treats rows by themselves, and its outputs have the shape of its inputs of rank 2 and more, which is one. */
+  ofRows?: boolean;
 }
 
 let prefix: string | undefined;
@@ -44,7 +47,10 @@ export function runOp(backend: TensorFlowBackend, op: Op): TensorInfo[] {
   if (integers.length > 0) attrs.push({name: 'M', type: TF_ATTR_INT, value: integers.length});
   if (K !== undefined) attrs.push({name: 'K', type: TF_ATTR_INT, value: Number(K)});
   attrs.push({name: 'settings', type: TF_ATTR_STRING, value: textOf(settings)});
-  return backend.executeMultipleOutputs(prefix + op.name, attrs, [...reals, ...integers], op.outputs ?? 1);
+  const inputs = [...reals, ...integers];
+  return op.ofRows
+    ? runOnRows(backend, prefix + op.name, attrs, inputs, op.outputs ?? 1)
+    : backend.executeMultipleOutputs(prefix + op.name, attrs, inputs, op.outputs ?? 1);
 }
 
 /** The same of an op with one output. */

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceKernel, restoreAll} from '../../gradients/engine.ts';
+import {replaceKernel, replaceMethod, restoreAll} from '../../gradients/engine.ts';
 import {sharedInstall} from '../../gradients/shared_install.ts';
 import type {TensorFlowBackend, TensorFlowData} from './backend.ts';
+import {isElementwise, runOnRows} from './row_ops.ts';
 import {SmallArrays} from './small_arrays.ts';
 
 const sameShape = (a: number[], b: number[]): boolean =>
@@ -118,10 +119,26 @@ const replaceCast = () =>
     return x.dtype === dtype ? share(args.backend, x, x.shape) : stock(args);
   });
 
+const replaceElementwise = (backend: TensorFlowBackend) =>
+  replaceMethod(
+    backend,
+    'executeSingleOutput',
+    (stock) => (name, attrs, inputs) =>
+      isElementwise(name)
+        ? runOnRows(backend, name, attrs, inputs, 1)[0]!
+        : stock.call(backend, name, attrs, inputs),
+  );
+
 const install = sharedInstall(() => {
-  const arrays = arraysOf(tf.backend() as TensorFlowBackend);
+  const backend = tf.backend() as TensorFlowBackend;
+  const arrays = arraysOf(backend);
   arrays.open();
-  const restore = restoreAll([replaceReshape(), replaceExpandDims(), replaceCast()]);
+  const restore = restoreAll([
+    replaceReshape(),
+    replaceExpandDims(),
+    replaceCast(),
+    replaceElementwise(backend),
+  ]);
   return () => {
     restore();
     arrays.close();
@@ -132,7 +149,8 @@ const install = sharedInstall(() => {
  * Spares backend 'tensorflow' operations and uploads. In stock tfjs every reshape, expandDims and cast is an operation of
  * TensorFlow's, and every number among the operands of another one goes from JavaScript to the GPU. With this a reshape
  * shares the data of what it reshapes, as on tfjs's other backends, and so does a cast to the dtype that is there; equal
- * arrays of up to 8 numbers are handed over once. Results are the same. `setUpTensorFlow` installs it.
+ * arrays of up to 8 numbers are handed over once; and ops that treat rows by themselves take them in the shape that they have.
+ * Results are the same. `setUpTensorFlow` installs it.
  * @returns An installation; when the last one is disposed, tfjs's kernels are its own again.
  * @throws Error unless 'tensorflow' is the current backend.
  */

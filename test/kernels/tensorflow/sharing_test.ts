@@ -137,6 +137,43 @@ describeBackends('installTensorFlowSharing', (backend) => {
     });
   });
 
+  describe('ops that treat rows by themselves', () => {
+    it('run in the shape of the data, and give the shape that was asked for', async () => {
+      const x = matrix();
+      const deep = tf.reshape(x, [1, 2, 3]);
+      const vector = tf.tensor1d([1, 10, 100]);
+      const {ops} = workOf(() => {
+        for (const y of [tf.square(deep), tf.add(deep, deep), tf.mul(deep, vector), tf.sub(2, deep)]) {
+          expect(y.shape).to.deep.equal([1, 2, 3]);
+          tf.neg(tf.reshape(y, [2, 3]));
+        }
+      });
+      expect(ops).not.to.include('Reshape');
+      await expectClose(tf.mul(deep, vector), [1, 20, 300, 4, 50, 600], 0);
+      await expectClose(tf.sub(2, deep), [1, 0, -1, -2, -3, -4], 0);
+      await expectClose(tf.matMul(tf.square(deep), tf.ones([1, 3, 1])), [14, 77], 0);
+    });
+
+    it('agree where the data of their inputs have different shapes', async () => {
+      const [x, y] = [matrix(), tf.neg(tf.tensor3d([1, 2, 3, 4, 5, 6], [1, 2, 3]))];
+      const sum = tf.add(tf.reshape(x, [1, 2, 3]), y);
+      expect(sum.shape).to.deep.equal([1, 2, 3]);
+      await expectClose(sum, [0, 0, 0, 0, 0, 0], 0);
+      await expectClose(tf.transpose(sum), [0, 0, 0, 0, 0, 0], 0);
+    });
+
+    it('keep to what they are asked where rows are others, or broadcast', async () => {
+      const x = matrix();
+      const turned = tf.reshape(x, [3, 2]);
+      await expectClose(tf.add(turned, tf.tensor1d([10, 20])), [11, 22, 13, 24, 15, 26], 0);
+      const deep = tf.reshape(x, [2, 1, 3]);
+      expect(tf.add(deep, x).shape).to.deep.equal([2, 2, 3]);
+      await expectClose(tf.add(deep, x), [2, 4, 6, 5, 7, 9, 5, 7, 9, 8, 10, 12], 0);
+      await expectClose(tf.mul(deep, tf.tensor3d([2, 3], [2, 1, 1])), [2, 4, 6, 12, 15, 18], 0);
+      expect((await tf.add(tf.reshape(tf.zeros([0, 3]), [0, 1, 3]), 1).data()).length).to.equal(0);
+    });
+  });
+
   describe('small arrays', () => {
     it('are handed over once', () => {
       const x = matrix();
