@@ -26,6 +26,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: 'es2022',
     assetsInlineLimit: 0,
+    modulePreload: {polyfill: false},
     chunkSizeWarningLimit: 2000, // tfjs
   },
 });

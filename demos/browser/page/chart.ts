@@ -28,7 +28,7 @@ export class LossChart {
 
   /** The losses of a method so far. */
   set(method: Method, losses: number[]): void {
-    this.losses[method] = losses;
+    this.losses[method] = [...losses];
     this.draw();
   }
 

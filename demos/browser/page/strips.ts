@@ -29,6 +29,8 @@ export class Strips {
   }
 
   begin(layers: readonly string[]): void {
+    // those of a run that goes on are still true
+    if (layers.join() === [...this.strips.keys()].join()) return;
     this.root.replaceChildren();
     this.strips.clear();
     for (const layer of layers) {

@@ -37,7 +37,9 @@ export async function startBackend(choice: BackendChoice): Promise<BackendInfo> 
     return await startWebGPU(false);
   } catch (error) {
     const {message} = error as Error;
-    return await startWasm('gpu' in navigator ? message : 'this browser has no WebGPU');
+    return await startWasm(
+      'gpu' in navigator ? message.replace(/[:\s]+$/, '') : 'this browser has no WebGPU',
+    );
   }
 }
 

@@ -17,7 +17,7 @@ export async function readText(
     case 'built-in':
       return {textName: 'moby-dick.txt', text: new Uint8Array(await (await builtIn(page)).arrayBuffer())};
     case 'typed':
-      return {textName: 'what was typed.txt', text: new TextEncoder().encode(source.text)};
+      return {textName: 'typed.txt', text: new TextEncoder().encode(source.text)};
     case 'file':
       return {textName: source.file.name, text: new Uint8Array(await source.file.arrayBuffer())};
   }

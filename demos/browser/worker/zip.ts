@@ -5,7 +5,8 @@ type Files = Record<string, Uint8Array<ArrayBuffer>>;
 
 /** Files in a .zip, in a folder of its name; weights do not get smaller by compressing. */
 export function zipOf(folder: string, files: Files): Blob {
-  const bytes = zipSync({[folder]: files}, {level: 0});
+  const inside = Object.entries(files).map(([name, bytes]) => [`${folder}/${name}`, bytes] as const);
+  const bytes = zipSync(Object.fromEntries(inside), {level: 0});
   return new Blob([Uint8Array.from(bytes)], {type: 'application/zip'});
 }
 
@@ -23,6 +24,7 @@ export async function unzipped(chosen: readonly File[]): Promise<Files> {
       }
     }
     for (const [path, content] of Object.entries(inside)) {
+      if (path.endsWith('/')) continue;
       files[path.split('/').at(-1)!] = Uint8Array.from(content);
     }
   }
