@@ -18,6 +18,8 @@ export interface Row {
   branches?: Branches;
   /** Another division of the columns than `budget`'s, which is then 'uniform'. */
   division?: Division;
+  /** Every so many-th step is exact. */
+  exactEvery?: number;
   /** Columns that are drawn in the place of the best. */
   drawn?: Drawn;
 }
@@ -75,6 +77,8 @@ export function fidelityRows(numLayers: number): Row[] {
     approximate('uniform 0.25', 'uniform', {keep: 0.25}),
     ...[12, 10, 8, 4].map((batch) => exact(batch)),
     approximate('calibrated 0.25, r0 64, first third exact', 'calibrated', {...r64, exactSteps: THIRD}),
+    {...approximate('calibrated 0.25, every third step exact', 'calibrated', {keep: 0.25}), exactEvery: 3},
+    {...approximate('calibrated 0.25, r0 64, every third step exact', 'calibrated', r64), exactEvery: 3},
     thinned('tokens of MLPs 0.5', {by: 'tokens', keep: 0.5}),
     thinned('tokens of MLPs 0.25', {by: 'tokens', keep: 0.25}),
     approximate('rows 0.5', 'uniform', {keep: 0.5, axis: 'rows'}),
@@ -82,6 +86,7 @@ export function fidelityRows(numLayers: number): Row[] {
     approximate('calibrated 0.25, r0 64', 'calibrated', r64),
     {...approximate('by share 0.25', 'uniform', {keep: 0.25}), division: 'share'},
     {...approximate('by share and depth 0.25', 'uniform', {keep: 0.25}), division: 'depth'},
+    {...approximate('by share and depth 0.5', 'uniform', {keep: 0.5}), division: 'depth'},
     {...approximate('half drawn 0.25', 'uniform', {keep: 0.25}), drawn: {share: 0.5, scale: 1.5}},
     {...approximate('all drawn 0.25', 'uniform', {keep: 0.25}), drawn: {share: 1, scale: 2}},
     approximate('calibrated 0.25, refresh 5', 'calibrated', {keep: 0.25, refreshEvery: 5}),

@@ -54,10 +54,18 @@ describe('bench fidelity', () => {
       'head',
       'paper, score w',
     ];
-    const others = ['MLPs 0.5', 'DropBP', 'by share 0.25', 'and depth', 'half drawn', 'all drawn'];
+    const others = [
+      'MLPs 0.5',
+      'DropBP',
+      'by share 0.25',
+      'and depth',
+      'half drawn',
+      'all drawn',
+      '0.25, every third',
+    ];
     const {results, said} = await run([...rows, ...others], {processes: 2, steps: 6});
     const runs = results as Run[];
-    expect(runs, said.join('\n')).to.have.length(13);
+    expect(runs, said.join('\n')).to.have.length(14);
     for (const {curve, loss} of runs) {
       expect(curve.at(-1)!.step).to.equal(6);
       expect(Number.isFinite(loss)).to.equal(true);

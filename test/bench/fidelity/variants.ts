@@ -104,3 +104,20 @@ export function drawColumns(model: LayersModel, drawn: Drawn): void {
     Object.assign(layer, {gradient: new DrawnColumns(layer.gradient.config, drawn)});
   }
 }
+
+/** Has every so many-th backward pass of the adapted layers be exact, the first one among them. */
+export function interleaveExact(model: LayersModel, every: number): void {
+  for (const {gradient} of celoraLayers(model)) {
+    let passes = 0;
+    const compute = gradient.compute.bind(gradient);
+    gradient.compute = (...pass) => {
+      const {exact} = gradient;
+      gradient.exact = gradient.observer === undefined && passes++ % every === 0;
+      try {
+        return compute(...pass);
+      } finally {
+        gradient.exact = exact;
+      }
+    };
+  }
+}
