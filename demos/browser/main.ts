@@ -1,3 +1,4 @@
+import {mountLayers} from './layers/panel.ts';
 import {LossChart} from './page/chart.ts';
 import {WorkerClient} from './page/client.ts';
 import {byId} from './page/dom.ts';
@@ -25,4 +26,5 @@ mountTraining(client, phase, {
 });
 mountSamples(client, phase); // after what it follows: it writes when a model is loaded, and when training ends
 mountKeep(client, phase);
+mountLayers(client, phase);
 model.start();

@@ -1,3 +1,4 @@
+import type {LayersEvent, LayersRequest} from './layers/protocol.ts';
 import type {Settings} from './settings.ts';
 
 /** 'auto': WebGPU on a real GPU, else WebAssembly. */
@@ -24,6 +25,7 @@ export interface SampleOptions {
 
 /** What the page asks of its worker. Requests are done in turn, but `pause`, `stop` and `hush` act at once. */
 export type Request =
+  | LayersRequest
   /** `page`: the page's own address, beside which the embedded model and the built-in text lie. */
   | {type: 'start'; backend: BackendChoice; page: string}
   | {type: 'load'; source: ModelSource}
@@ -93,6 +95,7 @@ export type ErrorKind = 'backend' | 'file' | 'setting' | 'diverged' | 'memory' |
 
 /** What the worker tells the page. */
 export type Event =
+  | LayersEvent
   | {type: 'started'; info: BackendInfo}
   /** Bytes of the model. */
   | {type: 'loading'; loaded: number; total: number}

@@ -1,16 +1,8 @@
 import type {WorkerClient} from './client.ts';
 import {byId, make} from './dom.ts';
+import {download} from './download.ts';
 import {onFiles} from './drop.ts';
 import type {Phase} from './phase.ts';
-
-/** Time in which a browser surely has taken up a download. */
-const TAKEN_MS = 60_000;
-
-function download(name: string, content: Blob): void {
-  const href = URL.createObjectURL(content);
-  make('a', {href, download: name}).click();
-  setTimeout(() => URL.revokeObjectURL(href), TAKEN_MS);
-}
 
 /** Lists the adapters: one of them, or none, takes part; it can be downloaded, and others loaded. */
 export function mountKeep(client: WorkerClient, phase: Phase): void {

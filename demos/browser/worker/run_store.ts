@@ -1,7 +1,7 @@
 import type {CheckpointStore} from '../../../src/index.ts';
 import type {Method} from '../protocol.ts';
 import type {Settings} from '../settings.ts';
-import {deleteStore, openStore} from '../storage/opfs_store.ts';
+import {deleteStore, openStore} from '../storage/storage.ts';
 
 /** All that a run begins from, so that it can go on after the page was closed or the GPU lost. */
 export interface SavedRun {

@@ -1,27 +1,53 @@
 import '@tensorflow/tfjs-layers'; // registers gradients
-import type {Event, Request} from '../protocol.ts';
+import {LayersSession} from '../layers/session.ts';
+import type {ErrorKind, Event, Request} from '../protocol.ts';
 import {startBackend, watchDevice} from './backend.ts';
 import {classify} from './errors.ts';
 import {Session} from './session.ts';
+import {zipOf} from './zip.ts';
 
 const emit = (event: Event): void => self.postMessage(event);
 
+/** In which a GPU is known to be lost after what was under way on it has failed. */
+const LOSS_MS = 200;
+
 let session: Session | undefined;
+const layers = new LayersSession(emit);
+/** Nothing can be told any more but that the worker must be started anew, and that once. */
+let isBroken = false;
+
+function breakDown(kind: ErrorKind, message: string): void {
+  if (isBroken) return;
+  isBroken = true;
+  emit({type: 'error', kind, message, fatal: true});
+}
+
+async function report(error: unknown): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, LOSS_MS));
+  const {kind, message, fatal} = classify(error);
+  if (fatal) breakDown(kind, message);
+  else if (!isBroken) emit({type: 'error', kind, message, fatal});
+}
 
 async function start({backend, page}: Extract<Request, {type: 'start'}>): Promise<void> {
   let info: Awaited<ReturnType<typeof startBackend>>;
   try {
     info = await startBackend(backend);
   } catch (error) {
-    emit({type: 'error', kind: 'backend', message: (error as Error).message, fatal: true});
+    breakDown('backend', (error as Error).message);
     return;
   }
   watchDevice(
-    (message) => emit({type: 'error', kind: 'device-lost', message, fatal: true}),
-    (message) => emit({type: 'error', kind: 'memory', message, fatal: true}),
+    (message) => breakDown('device-lost', `The GPU was lost: ${message}`),
+    (message) => breakDown('memory', `The GPU has no memory left: ${message}`),
   );
   session = new Session(page, emit);
   emit({type: 'started', info});
+}
+
+async function saveLayers(): Promise<void> {
+  const {name, files} = await layers.save();
+  emit({type: 'layers-saved', name: `${name}.zip`, zip: zipOf(name, files)});
 }
 
 async function answer(request: Request): Promise<void> {
@@ -43,6 +69,12 @@ async function answer(request: Request): Promise<void> {
       return await session?.addAdapter(request.files);
     case 'save':
       return await session?.save(request.adapter, request.merged);
+    case 'layers-load':
+      return await layers.load(request.files);
+    case 'layers-train':
+      return await layers.train(request.job);
+    case 'layers-save':
+      return await saveLayers();
   }
 }
 
@@ -57,9 +89,9 @@ self.addEventListener('message', ({data: request}: MessageEvent<Request>) => {
       return session?.end('paused');
     case 'stop':
       return session?.end('stopped');
+    case 'layers-stop':
+      return layers.stop();
     default:
-      done = done
-        .then(() => answer(request))
-        .catch((error: unknown) => emit({type: 'error', ...classify(error)}));
+      done = done.then(() => answer(request)).catch(report);
   }
 });
