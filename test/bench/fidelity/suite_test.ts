@@ -58,7 +58,7 @@ describe('bench fidelity', () => {
       'MLPs 0.5',
       'DropBP',
       'by share 0.25',
-      'and depth',
+      'depth 0.25',
       'half drawn',
       'all drawn',
       '0.25, every third',
