@@ -65,6 +65,7 @@ export class LossChart {
       stroke: colour(name),
       width: 2,
       dash,
+      points: {show: false},
       value: (_: uPlot, loss: number | null) => loss?.toFixed(3) ?? '–',
     });
     this.plot = new uPlot(

@@ -4,7 +4,7 @@ import {llamaFiles} from '../../llama/save.ts';
 import {pickedFiles} from '../../llama/source_files.ts';
 import {modelAtUrl} from '../../llama/source_url.ts';
 import {textDataBatches} from '../../llama/text_batches.ts';
-import {parseTextData} from '../../llama/text_data.ts';
+import {parseTextData, type TextData} from '../../llama/text_data.ts';
 import type {Event, Job, Method, ModelSource, SampleOptions} from '../protocol.ts';
 import {Adapters} from './adapters.ts';
 import {SettingError} from './errors.ts';
@@ -19,6 +19,10 @@ import {unzipped, zipOf} from './zip.ts';
 const HELD_OUT_TOKENS = 2048;
 
 const ADAPTER_NAMES: Record<Method, string> = {celora: 'CE-LoRA', exact: 'exact LoRA'};
+
+/** What the samples begin with; a text that was cut somewhere begins and ends with whole words. */
+const promptOf = ({kind, prompt}: TextData): string =>
+  kind === 'parts' ? prompt.replace(/^\S*\s+(?=\S)|\s+\S*$/g, '') : prompt;
 
 /** A model that is loaded, and what belongs to it. */
 interface Loaded extends LoadedLlama {
@@ -144,7 +148,7 @@ export class Session {
       const context: RunContext = {llama: loaded, baseModel: name, batches, settings, emit, signal};
       const baseLoss = begin ? await heldOutLoss(context) : undefined;
       if (baseLoss !== undefined)
-        emit({type: 'prepared', about: batches.about, prompt: texts.prompt, baseLoss});
+        emit({type: 'prepared', about: batches.about, prompt: promptOf(texts), baseLoss});
       const methods: Method[] = settings.compare ? ['celora', 'exact'] : ['celora'];
       for (const method of methods) {
         if (signal.aborted) break;
