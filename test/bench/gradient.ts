@@ -37,6 +37,8 @@ export function runsOf(rows: number, inputs: number, out: number): Runs {
     const packed = packColumns({kernel, indices, frozenA, frozenB});
     return [
       [`dx keep ${keep}`, () => approxActivationGrad({dy, indices, packed, frozenA, frozenB})],
+      // what the frozen factors cost
+      [`dx keep ${keep}, no factors`, () => approxActivationGrad({dy, indices, packed})],
       [`select ${keep}`, () => selectColumns(scores, k)],
       [`pack ${keep}`, () => packColumns({kernel, indices, frozenA, frozenB})],
     ];
@@ -91,6 +93,7 @@ export const gradientSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
         [
           `dx, frozen rank ${FROZEN_RANK}`,
           'ms',
+          'no factors',
           'refresh',
           'with it every 20',
           'stock dx ÷',
@@ -100,6 +103,7 @@ export const gradientSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
         ...approximated.map(({keep, ms: one, refreshMs, amortisedMs}) => [
           `keep ${keep}`,
           one.toFixed(3),
+          ms[`dx keep ${keep}, no factors`]!.toFixed(3),
           refreshMs.toFixed(3),
           amortisedMs.toFixed(3),
           (ms['stock dx']! / amortisedMs).toFixed(2),

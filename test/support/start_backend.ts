@@ -1,5 +1,4 @@
 import {createRequire} from 'node:module';
-import * as tf from '@tensorflow/tfjs-core';
 import {registerWebGPUKernels} from '../../src/kernels/webgpu/register.ts';
 import {chooseBackend, setUpTensorFlow, setUpWebGPU} from '../../src/node.ts';
 import {BACKENDS, type Backend, suitSoftwareAdapter} from './backend_names.ts';
@@ -36,24 +35,11 @@ export function absence(backend: Backend): string | undefined {
   return undefined;
 }
 
-/**
- * Keeps tfjs's check for leaks away from its own tf.fused.matMul on backend tensorflow, whose Reshape copies: the product
- * that is saved for the gradient then is another buffer than the result, and counts as one left behind.
- */
-function passOverFusedMatMul(): void {
-  const engine = tf.engine() as unknown as {checkKernelForMemLeak(name: string, ...others: unknown[]): void};
-  const {checkKernelForMemLeak} = engine;
-  engine.checkKernelForMemLeak = function (name, ...others) {
-    if (name !== 'fusedMatMul__op') checkKernelForMemLeak.call(this, name, ...others);
-  };
-}
-
 /** Starts a backend, and says what it runs on. */
 export async function start(backend: Backend): Promise<string> {
   if (backend === 'webgpu') offerSwiftShader();
   const {device} = await chooseBackend(backend);
   if (backend === 'webgpu' && (await setUpWebGPU({allowSoftware: true})).isSoftware) suitSoftwareAdapter();
-  if (backend === 'tensorflow') passOverFusedMatMul();
   return device;
 }
 
