@@ -3,7 +3,9 @@ import {cpus, platform, release} from 'node:os';
 import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import {type Base, resolveConfig} from '../../src/index.ts';
+import {ADAPTERS} from '../browser/chromium.ts';
 import {startBackend} from './backend.ts';
+import {chromiumSuite} from './chromium/suite.ts';
 import {coldSuite} from './cold.ts';
 import {fidelitySuite} from './fidelity/suite.ts';
 import {gradientSuite} from './gradient.ts';
@@ -15,6 +17,7 @@ import type {Suite} from './suite.ts';
 import {tuneSuite} from './tune.ts';
 
 const SUITES: Record<string, Suite> = {
+  chromium: chromiumSuite,
   cold: coldSuite,
   fidelity: fidelitySuite,
   gradient: gradientSuite,
@@ -35,6 +38,7 @@ const {values, positionals} = parseArgs({
     own: {type: 'boolean', default: false},
     ahead: {type: 'boolean', default: false},
     base: {type: 'string'},
+    adapter: {type: 'string', default: 'gpu'},
     flag: {type: 'string', multiple: true, default: []},
     model: {type: 'string'},
     data: {type: 'string', multiple: true, default: []},
@@ -51,17 +55,20 @@ const {values, positionals} = parseArgs({
 const name = positionals[0] ?? 'layer';
 const suite = SUITES[name];
 const rounds = Number(values.rounds);
-if (!suite || !(rounds >= 1)) {
+const adapter = ADAPTERS.find((one) => one === values.adapter);
+if (!suite || !(rounds >= 1) || !adapter) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
     `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--ahead] [--base float16|bfloat16] [--flag NAME=true]… [--json FILE]\n` +
       'step: [--rows PART]… with --own or --base; fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
-      '          [--time | --processes 1 [--gpus N]]',
+      '          [--time | --processes 1 [--gpus N]]; chromium: [--adapter gpu|swiftshader]',
   );
   process.exit(2);
 }
 
-const {backend, device} = await startBackend(values.backend, values.flag);
+// what Chromium computes on is told with its results
+const wanted = values.backend ?? (name === 'chromium' ? 'cpu' : undefined);
+const {backend, device} = await startBackend(wanted, values.flag);
 const machine = {
   backend,
   device,
@@ -86,6 +93,7 @@ const results = await suite({
   rounds,
   shapes: values.shape,
   own: values.own,
+  adapter,
   ahead: values.ahead,
   base: values.base === undefined ? undefined : resolveConfig({base: values.base as Base}, '--base').base,
   fidelity: {

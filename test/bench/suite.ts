@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {Base} from '../../src/index.ts';
+import type {Adapter} from '../browser/chromium.ts';
 
 /** Of the suite 'fidelity'. */
 export interface FidelityOptions {
@@ -36,6 +37,8 @@ export interface SuiteOptions {
   ahead: boolean;
   /** Of the suite 'step': this package's candidates with kernels held so. */
   base: Base | undefined;
+  /** Of the suite 'chromium': what its WebGPU computes on. Default 'gpu'. */
+  adapter?: Adapter;
   fidelity: FidelityOptions;
   say: (text: string) => void;
   /** Writes what there is so far into the JSON file, if one is asked for. */

@@ -7,13 +7,17 @@ import {absence, unpacked} from '../support/chromium_package.ts';
  * What WebGPU computes on: SwiftShader, on the CPU and the same on every machine; or the GPU that the system's Vulkan
  * driver gives.
  */
-export type Adapter = 'swiftshader' | 'gpu';
+export const ADAPTERS = ['swiftshader', 'gpu'] as const;
+export type Adapter = (typeof ADAPTERS)[number];
 
 const ADAPTER_FLAGS: Record<Adapter, string[]> = {
   swiftshader: ['--use-webgpu-adapter=swiftshader'],
   // a headless Chromium takes no GPU by itself
   gpu: ['--enable-gpu', '--ignore-gpu-blocklist', '--use-angle=vulkan', '--disable-vulkan-surface'],
 };
+
+/** CELORA_CHROMIUM_FLAGS: others too, where a machine's GPU takes them. */
+const more = (): string[] => process.env.CELORA_CHROMIUM_FLAGS?.split(' ') ?? [];
 
 const FLAGS = ['--no-sandbox', '--enable-unsafe-webgpu', '--enable-features=Vulkan'];
 
@@ -46,7 +50,7 @@ export async function startChromium(adapter: Adapter = 'swiftshader'): Promise<B
   const libraries = [join(folder, 'lib'), folder, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':');
   return chromium.launch({
     executablePath: join(folder, 'chromium'),
-    args: [...FLAGS, ...ADAPTER_FLAGS[adapter]],
+    args: [...FLAGS, ...ADAPTER_FLAGS[adapter], ...more()],
     env: {...process.env, LD_LIBRARY_PATH: libraries, FONTCONFIG_FILE: fontConfig(folder)},
   });
 }
