@@ -19,8 +19,8 @@ export async function startOn({device, info}: OpenDevice): Promise<void> {
 
 /**
  * Starts tfjs's backend 'webgpu' on a device of our own, and makes it the current one: with the adapter's largest limits, and
- * with optional features, by which some of this package's shaders have a faster form ('subgroups'). Without it they run on
- * the device that tfjs makes by itself. To be called before anything uses the backend.
+ * with optional features, for shaders that need them. Those of this package need none, and run on the device that tfjs makes
+ * by itself. To be called before anything uses the backend; after a device was lost, `tf.removeBackend('webgpu')` first.
  *
  * @returns The adapter that the backend runs on.
  * @throws Error if there is no WebGPU, or no adapter that may be used; if the adapter lacks one of `features`, naming it and

@@ -95,9 +95,12 @@ export const pipelinesCompiled = (backend: WebGPUBackend): Promise<number> =>
 /** Records a pass among those of tfjs's own programs, and submits when tfjs would. */
 export function dispatch(backend: WebGPUBackend, pass: Dispatch): void {
   const inputs = pass.inputs.map((binding) => withFloats(backend, binding));
-  run(backend, {...pass, inputs});
-  for (const [i, {tensor}] of inputs.entries()) {
-    if (tensor !== pass.inputs[i]!.tensor) backend.disposeData(tensor.dataId);
+  try {
+    run(backend, {...pass, inputs});
+  } finally {
+    for (const [i, {tensor}] of inputs.entries()) {
+      if (tensor !== pass.inputs[i]!.tensor) backend.disposeData(tensor.dataId);
+    }
   }
 }
 
@@ -128,15 +131,27 @@ function run(backend: WebGPUBackend, pass: Dispatch): void {
     return;
   }
   const pipeline = cache.pipelines.get(pass);
-  cache.errors.check(pass.label);
   const operands = [...pass.outputs, ...pass.inputs];
-  const buffers = operands.map((operand) => bufferOf(backend, cache, pass.label, operand));
-  const group = cache.group(pipeline, [...buffers, cache.uniform(backend, pass)], () => {
-    for (const operand of operands) requireWithinLimits(backend.device, pass.label, operand);
+  const group = orDispose(backend, pass.outputs, () => {
+    cache.errors.check(pass.label);
+    const buffers = operands.map((operand) => bufferOf(backend, cache, pass.label, operand));
+    return cache.group(pipeline, [...buffers, cache.uniform(backend, pass)], () => {
+      for (const operand of operands) requireWithinLimits(backend.device, pass.label, operand);
+    });
   });
   // their buffers are not to be given to others before these commands are submitted
   for (const {tensor} of operands) backend.commandQueueOwnedIds.add(tensor.dataId);
   record(backend, pipeline.pipeline, group, pass);
+}
+
+/** The kernel whose pass fails does not return what the pass was to make: then nobody else frees it. */
+function orDispose<T>(backend: WebGPUBackend, outputs: readonly Binding[], run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    for (const {tensor} of outputs) backend.disposeData(tensor.dataId);
+    throw error;
+  }
 }
 
 function bufferOf(backend: WebGPUBackend, cache: DeviceCache, label: string, operand: Operand): GPUBuffer {

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {loraMatMul} from '../../../src/index.ts';
 import type {WebGPUBackend} from '../../../src/kernels/webgpu/backend.ts';
-import {describeShaders, expectClose} from '../../backends.ts';
+import {describeShaders, expectClose, expectNoLeaks} from '../../backends.ts';
 import {failure} from '../../support/failure.ts';
 
 const device = (): GPUDevice => (tf.backend() as WebGPUBackend).device;
@@ -36,6 +36,12 @@ describeShaders('a tensor larger than the device allows', () => {
     );
     expect(() => product(26, 2)).to.throw('LoRAMatMul: a0, float32 of shape [26,4], 416 bytes, is larger');
     await expectClose(product(10, 10), new Float32Array(100).fill(4));
+  });
+
+  it('leaves no tensor behind', async () => {
+    const [x, kernel] = [ones(10, 4), ones(4, 11)];
+    limitTo({maxStorageBufferBindingSize: 400});
+    await expectNoLeaks(() => expect(() => loraMatMul({x, kernel})).to.throw('440 bytes, is larger'));
   });
 
   it('is found out where tfjs has made its buffer already', async () => {
