@@ -116,21 +116,23 @@ struct ApproxActivationGrad {
       return call.multiply(rows, in, rank, 1, {loraDy.numbers(), rank}, {loraA.numbers(), rank, true}, 1, dx, in, tf32);
     }
     const Input& frozenA = call.real(first, "frozenA");
-    float* left = call.temporary({rows, both});
+    const int64_t leftSize = rows * both;
+    float* left = call.temporary({adapted ? leftSize + in * both : leftSize});
     multiplySkinny(call, rows, frozenRank, out, 1, {dy.numbers(), out},
                    {call.real(first + 1, "frozenB").numbers(), out, true}, left, both, tf32);
     if (!adapted) {
       return call.multiply(rows, in, both, 1, {left, both}, {frozenA.numbers(), both, true}, 1, dx, in, tf32);
     }
-    float* right = call.temporary({in, both});
-    copy(call, call.real(low, "loraDy"), left + frozenRank, both);
-    copy(call, frozenA, right, both);
-    copy(call, call.real(low + 1, "loraA"), right + frozenRank, both);
+    float* right = left + leftSize;
+    const Input& loraDy = call.real(low, "loraDy");
+    const Input& loraA = call.real(low + 1, "loraA");
+    LAUNCH(call, copy_columns, {call.blocksFor(std::max(rows, in) * both)[0], ColumnCopies::MOST}, {BLOCK},
+           ColumnCopies{{loraDy.numbers(), frozenA.numbers(), loraA.numbers()},
+                        {left + frozenRank, right, right + frozenRank},
+                        {loraDy.size(), frozenA.size(), loraA.size()},
+                        {rank, frozenRank, rank},
+                        {both, both, both}});
     call.multiply(rows, in, both, 1, {left, both}, {right, both, true}, 1, dx, in, tf32);
-  }
-  static void copy(Call& call, const Input& from, float* to, int64_t stride) {
-    LAUNCH(call, copy_columns, call.blocksFor(from.size()), {BLOCK}, from.numbers(), to, from.size(), from.shape[1],
-           stride);
   }
 };
 

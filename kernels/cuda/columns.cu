@@ -144,7 +144,19 @@ KERNEL void gather_rows_turned(const float* from, const int* indices, float* to,
   }
 }
 
-// A matrix [rows, columns] into columns of a wider one, whose rows are `stride` apart.
-KERNEL void copy_columns(const float* from, float* to, Size size, Size columns, Size stride) {
+// Matrices [rows, columns], each of which goes into columns of a wider one, whose rows are `stride` apart.
+struct ColumnCopies {
+  static constexpr int MOST = 3;
+  const float* from[MOST];
+  float* to[MOST];
+  Size sizes[MOST], columns[MOST], strides[MOST];
+};
+
+// Row y of the grid has copy y.
+KERNEL void copy_columns(ColumnCopies copies) {
+  const int copy = blockIdx.y;
+  const float* from = copies.from[copy];
+  float* to = copies.to[copy];
+  const Size size = copies.sizes[copy], columns = copies.columns[copy], stride = copies.strides[copy];
   for (Size i = firstOfGrid(); i < size; i += strideOfGrid()) to[i / columns * stride + i % columns] = from[i];
 }
