@@ -9,9 +9,10 @@ import type {Browser} from 'playwright-core';
 import {saveModel} from '../../../../demos/browser/layers/model_files.ts';
 import {randomStream} from '../../../../src/random.ts';
 import {chromiumOrSkip} from '../../../browser/chromium.ts';
-import {onBackend} from '../../llama/fixtures.ts';
+import {dataFolder, onBackend} from '../../llama/fixtures.ts';
 import {DemoPage} from '../demo_page.ts';
 import {type Site, serveDemo} from '../site.ts';
+import {digitsModel, lyingDigits} from './digits.ts';
 
 const SIDE = 8;
 const LABELS = ['across', 'down', 'none'];
@@ -25,18 +26,19 @@ function picture(label: string, random: () => number): number[] {
   });
 }
 
-/** A Windows bitmap of grey pixels, whose rows go from the bottom to the top. */
+/** A square Windows bitmap of grey pixels, whose rows go from the bottom to the top, and fill whole words. */
 function bitmap(pixels: readonly number[]): Buffer {
+  const side = Math.sqrt(pixels.length);
   const headers = Buffer.alloc(54);
   headers.write('BM');
   headers.writeUInt32LE(54 + 3 * pixels.length, 2);
   headers.writeUInt32LE(54, 10);
   headers.writeUInt32LE(40, 14);
-  headers.writeInt32LE(SIDE, 18);
-  headers.writeInt32LE(SIDE, 22);
+  headers.writeInt32LE(side, 18);
+  headers.writeInt32LE(side, 22);
   headers.writeUInt16LE(1, 26);
   headers.writeUInt16LE(24, 28);
-  const rows = Array.from({length: SIDE}, (_, row) => pixels.slice((SIDE - 1 - row) * SIDE).slice(0, SIDE));
+  const rows = Array.from({length: side}, (_, row) => pixels.slice((side - 1 - row) * side).slice(0, side));
   return Buffer.concat([headers, Buffer.from(rows.flat().flatMap((grey) => [grey, grey, grey]))]);
 }
 
@@ -150,6 +152,34 @@ describe('a layers-model in the browser demo', () => {
     // what was not chosen is as it was
     const kernel = (one: tfl.LayersModel) => one.getLayer('hidden_1').getWeights()[0]!.array();
     expect(await kernel(model)).to.deep.equal(await kernel(untrained()));
+  });
+
+  describe('that was trained on digits', () => {
+    const weights = dataFolder('mnist-mlp');
+
+    it('learns to read them lying on their side', async () => {
+      await mkdir(path('digits'));
+      for (const [name, bytes] of Object.entries(await saveModel(await digitsModel(weights)))) {
+        await writeFile(path('digits', name), bytes);
+      }
+      for (let digit = 0; digit < 10; digit++) {
+        await mkdir(path('lying', `${digit}`), {recursive: true});
+        for (const [i, pixels] of (await lyingDigits(digit, 40)).entries()) {
+          await writeFile(path('lying', `${digit}`, `${i}.bmp`), bitmap(pixels));
+        }
+      }
+      await load('digits/model.json', 'digits/model.weights.bin');
+      await demo.page.setInputFiles('#layers-images input', path('lying'));
+      await demo.page.fill('#layers-steps', '150');
+      await demo.page.click('#layers-train');
+      await demo.phase('ready');
+      const [begun] = await demo.events('layers-begun');
+      const [trained] = await demo.events('layers-trained');
+      expect(begun!.about).to.equal('360 rows, 40 held out, labels 0, 1, 2, 3, 4, 5, 6, 7, 8, 9');
+      expect(begun!.before.accuracy).to.be.below(0.4);
+      expect(begun!.ceiling).to.be.above(1.1);
+      expect(trained!.after.accuracy).to.be.above(0.6);
+    });
   });
 
   it('says what is wrong with a model or with data, and goes on', async () => {
