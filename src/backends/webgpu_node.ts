@@ -13,6 +13,9 @@ import {
 
 const OWNER = 'setUpWebGPU';
 
+/** Timestamps in multiples of 65.5 µs, as browsers have them against spying pages, would say little of a kernel in tf.time. */
+const DAWN_FLAGS = ['disable-dawn-features=timestamp_quantization'];
+
 let inUse: WebGPUAdapter | undefined;
 
 /** What a GPU shows as on Linux: of a desktop's driver, NVIDIA's own, Windows' subsystem, two families of phones. */
@@ -33,7 +36,7 @@ async function start(options: Required<WebGPUOptions>): Promise<WebGPUAdapter> {
     () => Promise.all([import('webgpu'), import('./webgpu.ts')]),
   );
   if (!options.allowSoftware && cannotHaveGPU()) throw new Error(NO_ADAPTER);
-  const gpu = dawn.create([]);
+  const gpu = dawn.create(DAWN_FLAGS);
   const open = await openDevice(OWNER, gpu, options);
   Object.assign(globalThis, dawn.globals);
   globalThis.navigator ??= {} as Navigator; // Node 20 has none

@@ -1,4 +1,5 @@
 import {fileURLToPath} from 'node:url';
+import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {setUpWebGPU} from '../../src/node.ts';
 import {useCELoRAWebGPU} from '../../src/webgpu.ts';
@@ -63,5 +64,17 @@ describeBackends('useCELoRAWebGPU', (backend) => {
     expect(await failure(setUpWebGPU({allowSoftware: true, features}))).to.equal(
       "setUpWebGPU: features has 'no-such-feature', but the backend has started without it",
     );
+  });
+
+  it('times kernels in Node more finely than browsers do', async function () {
+    const {features} = await setUpWebGPU({allowSoftware: true});
+    if (!features.includes('timestamp-query')) this.skip();
+    const x = tf.ones([64, 64]);
+    const nanoseconds: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      const {kernelMs} = await tf.time(() => tf.add(x, i).dispose());
+      nanoseconds.push(Math.round((kernelMs as number) * 1e6));
+    }
+    expect(nanoseconds.filter((time) => time % 2 ** 16 !== 0)).to.not.deep.equal([]);
   });
 });
