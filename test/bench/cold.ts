@@ -14,9 +14,10 @@ export const coldSuite: Suite = async ({shapes = SHAPES, ahead, say}) => {
   const size = sizeOf(shape);
   const draw = (seed: number) =>
     tf.randomUniform([size.batch, size.t], 0, size.config.vocabSize, 'int32', seed) as tf.Tensor2D;
-  const {model, loss, variables} = oursOf(size, draw(1), draw(2), {keep: 0.25, headKeep: 1});
+  const batch = [draw(1), draw(2)] as const;
+  const {model, loss, variables} = oursOf(size, ...batch, {keep: 0.25, headKeep: 1});
   const optimizer = new AdamW(1e-4, {clipNorm: 1});
-  installEarlyFreeing();
+  const installation = installEarlyFreeing();
   // uploads and random weights are none of the first step's
   await tf.tidy(() => tf.sum(variables[0]!)).data();
   const steps: {blockedMs: number; ms: number}[] = [];
@@ -27,6 +28,7 @@ export const coldSuite: Suite = async ({shapes = SHAPES, ahead, say}) => {
     const value = optimizer.minimize(loss, true, variables)!;
     const blockedMs = performance.now() - begun;
     await value.data();
+    value.dispose();
     steps.push({blockedMs, ms: performance.now() - begun});
   }
   if (compiled) say(`${compiled.pipelines} pipelines ahead in ${compiled.milliseconds.toFixed(0)} ms`);
@@ -34,6 +36,7 @@ export const coldSuite: Suite = async ({shapes = SHAPES, ahead, say}) => {
     say(`step ${step + 1}: thread blocked ${blockedMs.toFixed(0)} ms, all ${ms.toFixed(0)}`);
   }
   const totalMs = performance.now() - start;
+  for (const held of [installation, optimizer, model, ...batch]) held.dispose();
   say(`three steps and what compiled them: ${totalMs.toFixed(0)} ms`);
   return [{shape, ahead, compiled: compiled ?? null, steps, totalMs}];
 };
