@@ -223,8 +223,8 @@ describeOnHost('the gradient hook on models', () => {
         expect(hook.stats().products).to.equal(2);
         model.dispose();
       }
-      // indices of the last one
-      expect(tf.memory().numTensors).to.equal(numTensors + 1);
+      // indices and scores of the last one
+      expect(tf.memory().numTensors).to.equal(numTensors + 2);
     });
   });
 
