@@ -1,6 +1,7 @@
 import {writeFile} from 'node:fs/promises';
 import * as Plot from '@observablehq/plot';
 import {parseHTML} from 'linkedom';
+import {BATCH, exactName} from './rows.ts';
 import {isExact, type Summary} from './summary.ts';
 
 /** What a configuration is drawn as, by its name. */
@@ -14,6 +15,9 @@ const FAMILIES: [family: string, names: RegExp, colour: string][] = [
 
 const familyOf = (row: string) => FAMILIES.find(([, names]) => names.test(row))![0];
 
+/** Height of a line of the list. */
+const LINE = 15;
+
 interface Axis {
   /** Of the file's name. */
   name: string;
@@ -26,39 +30,52 @@ const AXES: Axis[] = [
   {name: 'time', label: 'milliseconds of a step →', of: ({milliseconds}) => milliseconds},
 ];
 
-/** Held-out loss against an axis, one panel a data set, as an SVG document; undefined without points. */
+/** How much a loss is above that of exact LoRA at the full batch, on the same data, in percent. */
+function above(summaries: readonly Summary[], {data, loss}: Summary): number | undefined {
+  const exact = summaries.find((other) => other.data === data && other.row === exactName(BATCH));
+  return exact && 100 * (loss / exact.loss - 1);
+}
+
+/**
+ * Held-out loss, above that of exact LoRA, against an axis, as an SVG document: one panel a data set, numbers in place of names,
+ * and a list of them. Undefined without points.
+ */
 export function fidelityChart(summaries: readonly Summary[], {label, of}: Axis): string | undefined {
+  const names = [...new Set(summaries.map(({row}) => row))];
   const points = summaries.flatMap((summary) => {
-    const x = of(summary);
-    return x === undefined ? [] : [{...summary, x, family: familyOf(summary.row)}];
+    const [x, y] = [of(summary), above(summaries, summary)];
+    if (x === undefined || y === undefined) return [];
+    const half = (100 * summary.spread * (1 + y / 100)) / summary.loss;
+    const number = 1 + names.indexOf(summary.row);
+    return [{...summary, x, y, low: y - half, high: y + half, number, family: familyOf(summary.row)}];
   });
-  if (points.length === 0) return undefined;
+  const last = points.at(-1)?.data;
+  if (last === undefined) return undefined;
   const {document} = parseHTML('<html><body></body></html>');
-  const at = {x: 'x', y: 'loss', fx: 'data'} as const;
-  const exact = points.filter(isExact);
+  const at = {x: 'x', y: 'y', fx: 'data'} as const;
   const svg = Plot.plot({
     document,
-    width: 1000,
-    height: 620,
+    width: 1100,
+    height: Math.max(420, 80 + LINE * names.length),
     marginTop: 40,
+    marginRight: 330,
     style: {background: 'white', color: 'black', fontSize: '12px'},
-    x: {label, inset: 20},
-    y: {label: '↑ held-out loss', grid: true},
+    x: {label, labelAnchor: 'left', inset: 16, grid: true},
+    // most is within a few percent
+    y: {type: 'symlog', constant: 1, label: '↑ held-out loss above that of exact LoRA, %', grid: true},
     fx: {label: null},
-    color: {
-      legend: false,
-      domain: FAMILIES.map(([family]) => family),
-      range: FAMILIES.map(([, , colour]) => colour),
-    },
+    color: {domain: FAMILIES.map(([family]) => family), range: FAMILIES.map(([, , colour]) => colour)},
     marks: [
-      Plot.line(exact, {...at, sort: 'x', z: null, stroke: 'family', strokeWidth: 2}),
-      Plot.ruleX(points, {
-        ...{x: 'x', fx: 'data', stroke: 'family'},
-        y1: ({loss, spread}: Summary) => loss - spread,
-        y2: ({loss, spread}: Summary) => loss + spread,
-      }),
-      Plot.dot(points, {...at, fill: 'family', r: 4}),
-      Plot.text(points, {...at, text: 'row', fill: 'family', dy: -7, fontSize: 8}),
+      Plot.line(points.filter(isExact), {...at, sort: 'x', z: null, stroke: 'family', strokeWidth: 2}),
+      Plot.ruleX(points, {x: 'x', fx: 'data', y1: 'low', y2: 'high', stroke: 'family'}),
+      Plot.dot(points, {...at, fill: 'family', r: 3.5}),
+      Plot.text(points, {...at, text: 'number', fill: 'family', dx: 8, dy: -6, fontSize: 10}),
+      ...names.map((name, i) =>
+        Plot.text([{name, family: familyOf(name)}], {
+          ...{frameAnchor: 'top-right', textAnchor: 'start', dx: 24, dy: LINE * i, fill: 'family'},
+          ...{fx: () => last, text: () => `${i + 1}  ${name}`},
+        }),
+      ),
     ],
   });
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');

@@ -1,3 +1,4 @@
+import {resolve, sep} from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import type {LlamaTokenizer} from '../../../demos/llama/tokenizer.ts';
@@ -13,6 +14,9 @@ import {
 import {tokenBatch} from '../../../src/train/batches.ts';
 import {branchRunner} from './branches.ts';
 import type {Row} from './rows.ts';
+
+/** What results call a file: its name, with the folder that it is in. */
+export const dataName = (path: string): string => resolve(path).split(sep).slice(-2).join('/');
 
 export interface Tokens {
   train: Int32Array;

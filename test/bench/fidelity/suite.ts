@@ -1,8 +1,9 @@
 import {readFile} from 'node:fs/promises';
-import {basename, join} from 'node:path';
+import {join} from 'node:path';
 import {parseConfig} from '../../../demos/llama/config.ts';
 import type {Suite} from '../suite.ts';
 import {writeCharts} from './charts.ts';
+import {dataName} from './data.ts';
 import type {Job, Protocol, Result} from './entries.ts';
 import {runJobs} from './processes.ts';
 import {fidelityRows, isTimed} from './rows.ts';
@@ -57,7 +58,7 @@ export const fidelitySuite: Suite = async ({fidelity, say, save}) => {
   const results = await readResults(json, protocol);
   const done = new Set(results.map(({kind, data, row, seed}) => keyOf(kind, data, row, seed)));
   const jobs = jobsOf(rows, files, seeds, time).filter(
-    ({kind, file, row, seed}) => !done.has(keyOf(kind, basename(file), row, seed)),
+    ({kind, file, row, seed}) => !done.has(keyOf(kind, dataName(file), row, seed)),
   );
   say(`${jobs.length} to do, ${results.length} done`);
   await runJobs(
@@ -67,7 +68,7 @@ export const fidelitySuite: Suite = async ({fidelity, say, save}) => {
       processes: time ? 1 : processes,
       gpus,
       async onDone({row, file, seed}, answer) {
-        const name = `${basename(file)}, ${row}, seed ${seed}`;
+        const name = `${dataName(file)}, ${row}, seed ${seed}`;
         if ('error' in answer) {
           say(`${name}: ${answer.error}`);
           return;

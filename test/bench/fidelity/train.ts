@@ -1,4 +1,3 @@
-import {basename} from 'node:path';
 import type {LoadedLlama} from '../../../demos/llama/load.ts';
 import {
   type ActivationGradient,
@@ -13,7 +12,7 @@ import {modelRunner} from '../../../src/model/apply_model.ts';
 import {disposeBatch} from '../../../src/train/evaluate.ts';
 import {branchOf} from './branches.ts';
 import {divideBy} from './budgets.ts';
-import {evenWindows, lossOf, type Tokens} from './data.ts';
+import {dataName, evenWindows, lossOf, type Tokens} from './data.ts';
 import type {Job, Protocol, Result} from './entries.ts';
 import {BATCH, type Row} from './rows.ts';
 import {drawColumns, interleaveExact} from './variants.ts';
@@ -118,7 +117,7 @@ export async function perform(
   tokens: Tokens,
 ): Promise<Result> {
   const settings = {seed, lr: file.endsWith('.jsonl') ? 2e-3 : 1e-3};
-  const entry = {data: basename(file), row: row.name, seed, batch: row.batch, ...protocol};
+  const entry = {data: dataName(file), row: row.name, seed, batch: row.batch, ...protocol};
   if (kind === 'time') {
     const short = (steps: number) => ({...protocol, windows: 0, steps});
     await train(row, settings, short(UNTIMED), loaded, tokens);
