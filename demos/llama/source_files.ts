@@ -15,11 +15,15 @@ export async function readBlob(name: string, blob: Blob, start = 0, end = blob.s
 /** Where a file lies in the folder that was chosen; '' for one that was chosen alone. */
 const folderOf = ({webkitRelativePath: path}: File): string => path.slice(0, path.lastIndexOf('/') + 1);
 
-/** The folder with a config.json that is nearest to the top: models come with others for other programs in folders below. */
-function modelFolderOf(files: readonly File[]): string | undefined {
+/**
+ * Of files that a person picked or dropped, those of the folder with a config.json that is nearest to the top: models come with
+ * others, for other programs, in folders below. All of them if there is none.
+ */
+export function modelFolderFiles(files: readonly File[]): File[] {
   const depth = (folder: string) => folder.split('/').length;
   const folders = files.filter(({name}) => name === 'config.json').map(folderOf);
-  return folders.sort((a, b) => depth(a) - depth(b))[0];
+  const [folder] = folders.sort((a, b) => depth(a) - depth(b));
+  return folder === undefined ? [...files] : files.filter((file) => folderOf(file) === folder);
 }
 
 /**
@@ -28,19 +32,17 @@ function modelFolderOf(files: readonly File[]): string | undefined {
  * @throws ModelError if no config.json is among them, or two files of one name.
  */
 export function pickedFiles(files: readonly File[]): ModelFiles {
-  const folder = modelFolderOf(files);
-  if (folder === undefined) {
+  const byName = new Map<string, File>();
+  for (const file of modelFolderFiles(files)) {
+    if (byName.has(file.name)) throw new ModelError(`${file.name} is there twice`);
+    byName.set(file.name, file);
+  }
+  if (!byName.has('config.json')) {
     const names = files.slice(0, 5).map(({name}) => name);
     const given = `${names.join(', ') || 'nothing'}${files.length > names.length ? ', …' : ''}`;
     throw new ModelError(
       `config.json is missing: a model is a folder with config.json, but this is ${given}`,
     );
-  }
-  const byName = new Map<string, File>();
-  for (const file of files) {
-    if (folderOf(file) !== folder) continue;
-    if (byName.has(file.name)) throw new ModelError(`${file.name} is there twice`);
-    byName.set(file.name, file);
   }
   return {
     size: async (name) => byName.get(name)?.size,

@@ -1,4 +1,31 @@
-/** Takes files that are dropped on an element or chosen by its input. */
+const fileOf = (entry: FileSystemFileEntry): Promise<File> =>
+  new Promise((resolve, reject) => entry.file(resolve, reject));
+
+/** The entries of a folder, of which a reader gives some at a time. */
+async function entriesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
+  const reader = folder.createReader();
+  const all: FileSystemEntry[] = [];
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
+    if (some.length === 0) return all;
+    all.push(...some);
+  }
+}
+
+/** The files in what was dropped, with their paths as those of a folder that is chosen have. */
+async function filesIn(entry: FileSystemEntry): Promise<File[]> {
+  if (entry.isDirectory) {
+    const inside = await entriesOf(entry as FileSystemDirectoryEntry);
+    return (await Promise.all(inside.map(filesIn))).flat();
+  }
+  const file = await fileOf(entry as FileSystemFileEntry);
+  const path = entry.fullPath.slice(1);
+  return [path === file.name ? file : Object.defineProperty(file, 'webkitRelativePath', {value: path})];
+}
+
+/** Takes files and folders that are dropped on an element, or those chosen by its input. */
 export function onFiles(area: HTMLElement, take: (files: File[]) => void): void {
   const input = area.querySelector('input')!;
   input.addEventListener('change', () => {
@@ -11,10 +38,12 @@ export function onFiles(area: HTMLElement, take: (files: File[]) => void): void 
     area.classList.add('over');
   });
   area.addEventListener('dragleave', () => area.classList.remove('over'));
-  area.addEventListener('drop', (event) => {
+  area.addEventListener('drop', async (event) => {
     event.preventDefault();
     area.classList.remove('over');
-    const files = [...(event.dataTransfer?.files ?? [])];
-    if (files.length > 0) take(files);
+    // to be asked for before anything is awaited
+    const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry());
+    const found = await Promise.all(entries.map((entry) => (entry === null ? [] : filesIn(entry))));
+    if (found.flat().length > 0) take(found.flat());
   });
 }

@@ -1,3 +1,4 @@
+import {modelFolderFiles} from '../../llama/source_files.ts';
 import type {BackendChoice, BackendInfo, ModelSource} from '../protocol.ts';
 import type {WorkerClient} from './client.ts';
 import {byId} from './dom.ts';
@@ -41,7 +42,8 @@ export function mountModel(client: WorkerClient, phase: Phase): {start: () => vo
     client.start(backend.value as BackendChoice);
   };
   backend.addEventListener('change', begin);
-  onFiles(byId('model-drop'), (files) => load({kind: 'files', files}));
+  // the paths of dropped files are lost on their way to the worker
+  onFiles(byId('model-drop'), (files) => load({kind: 'files', files: modelFolderFiles(files)}));
   byId('model-url').addEventListener('submit', (event) => {
     event.preventDefault();
     const {value} = byId('model-url').querySelector('input')!;

@@ -91,6 +91,18 @@ export class DemoPage {
     await this.page.fill('#text-typed textarea', text);
   }
 
+  /** Drops a file or folder of the disk on an element. */
+  async drop(selector: string, path: string): Promise<void> {
+    const target = this.page.locator(selector);
+    await target.scrollIntoViewIfNeeded();
+    const {x, y} = (await target.boundingBox())!;
+    const session = await this.context.newCDPSession(this.page);
+    const data = {items: [], files: [path], dragOperationsMask: 1};
+    for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+      await session.send('Input.dispatchDragEvent', {type, x: x + 5, y: y + 5, data});
+    }
+  }
+
   /** The text of an element. */
   async text(selector: string): Promise<string> {
     return (await this.page.locator(selector).innerText()).trim();

@@ -182,6 +182,14 @@ describe('a layers-model in the browser demo', () => {
     });
   });
 
+  it('takes folders that are dropped', async () => {
+    await load('model.json', 'model.weights.bin');
+    await demo.drop('#layers-images', path('images'));
+    await demo.page.waitForFunction(() =>
+      /^180 images of 3 labels$/.test(document.querySelector('#layers-data-about')!.textContent!),
+    );
+  });
+
   it('says what is wrong with a model or with data, and goes on', async () => {
     await writeFile(path('other.json'), '{"modelTopology": {}, "weightsManifest": []}');
     const wrong: [files: string[], message: RegExp][] = [
