@@ -19,7 +19,7 @@ const settings = mountSettings(client);
 mountNotices(client, phase);
 const model = mountModel(client, phase);
 mountTraining(client, phase, {
-  chart: new LossChart(byId('chart')),
+  chart: new LossChart(byId('chart'), ['celora', 'exact']),
   strips: new Strips(byId('strips')),
   readText: text.read,
   readSettings: settings.read,

@@ -51,7 +51,7 @@ export function mountLayers(client: WorkerClient, phase: Phase): void {
   const dataAbout = byId('layers-data-about');
   const progress = byId<HTMLProgressElement>('layers-progress');
   const stop = byId<HTMLButtonElement>('layers-stop');
-  const chart = new LossChart(byId('layers-chart'));
+  const chart = new LossChart(byId('layers-chart'), ['celora']);
   let data: DataSource | undefined;
   /** What is said if what is under way fails. */
   let failed: string | undefined;

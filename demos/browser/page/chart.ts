@@ -2,27 +2,33 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type {Method} from '../protocol.ts';
 
-const METHODS: readonly Method[] = ['celora', 'exact'];
+/** What the line of a method is called and looks like. */
+const LINES: Record<Method, {label: string; stroke: string; dash: number[]}> = {
+  celora: {label: 'CE-LoRA', stroke: '--accent', dash: []},
+  exact: {label: 'exact LoRA', stroke: '--exact', dash: [4, 4]},
+};
 const HEIGHT = 260;
 
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Training loss of both methods by step, drawn at most once a frame. */
+/** Training loss of methods by step, drawn at most once a frame. */
 export class LossChart {
   private readonly root: HTMLElement;
+  private readonly methods: readonly Method[];
   private readonly losses: Record<Method, number[]> = {celora: [], exact: []};
   private plot: uPlot | undefined;
   private isDue = false;
 
-  constructor(root: HTMLElement) {
+  constructor(root: HTMLElement, methods: readonly Method[]) {
     this.root = root;
+    this.methods = methods;
     new ResizeObserver(() => this.plot?.setSize({width: root.clientWidth, height: HEIGHT})).observe(root);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.rebuild());
     this.rebuild();
   }
 
   clear(): void {
-    for (const method of METHODS) this.losses[method] = [];
+    for (const method of this.methods) this.losses[method] = [];
     this.draw();
   }
 
@@ -38,9 +44,12 @@ export class LossChart {
   }
 
   private data(): uPlot.AlignedData {
-    const length = Math.max(...METHODS.map((method) => this.losses[method].length));
+    const length = Math.max(...this.methods.map((method) => this.losses[method].length));
     const steps = Array.from({length}, (_, i) => i + 1);
-    return [steps, ...METHODS.map((method) => steps.map((step) => this.losses[method][step - 1] ?? null))];
+    return [
+      steps,
+      ...this.methods.map((method) => steps.map((step) => this.losses[method][step - 1] ?? null)),
+    ];
   }
 
   private draw(): void {
@@ -60,13 +69,12 @@ export class LossChart {
       grid: {stroke: colour('--line'), width: 1},
       ticks: {stroke: colour('--line'), width: 1},
     };
-    const line = (label: string, name: string, dash: number[]) => ({
-      label,
-      stroke: colour(name),
+    const line = (method: Method): uPlot.Series => ({
+      ...LINES[method],
+      stroke: colour(LINES[method].stroke),
       width: 2,
-      dash,
       points: {show: false},
-      value: (_: uPlot, loss: number | null) => loss?.toFixed(3) ?? '–',
+      value: (_, loss) => loss?.toFixed(3) ?? '–',
     });
     this.plot = new uPlot(
       {
@@ -77,7 +85,7 @@ export class LossChart {
           {...axis, label: 'step'},
           {...axis, label: 'loss'},
         ],
-        series: [{label: 'step'}, line('CE-LoRA', '--accent', []), line('exact LoRA', '--exact', [4, 4])],
+        series: [{label: 'step'}, ...this.methods.map(line)],
       },
       this.data(),
       this.root,

@@ -80,6 +80,7 @@ describe('a layers-model in the browser demo', () => {
   });
   beforeEach(async () => {
     demo = await DemoPage.open(browser!, site.url);
+    demo.page.setDefaultTimeout(100_000); // of a machine that has other work too
     // the embedded model writes when it is loaded
     await demo.page.waitForFunction(() => window.events.some(({type}) => type === 'sampled'));
     await demo.phase('ready');
