@@ -22,6 +22,8 @@ export interface Row {
   exactEvery?: number;
   /** Columns that are drawn in the place of the best. */
   drawn?: Drawn;
+  /** Rank of the subspace of dx that its last exact pass had, in the place of columns and of W's frozen factors. */
+  projected?: number;
 }
 
 const PROJECTIONS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
@@ -63,7 +65,7 @@ const topHalf =
 const thinned = (name: string, branches: Branches): Row => ({...exact(BATCH, name), branches});
 
 /** Whether times say something of a configuration: those that only this comparison has are made of plain operations. */
-export const isTimed = ({drawn}: Row): boolean => drawn === undefined;
+export const isTimed = ({drawn, projected}: Row): boolean => drawn === undefined && projected === undefined;
 
 /** Every configuration of the comparison, in the order of what they tell. */
 export function fidelityRows(numLayers: number): Row[] {
@@ -87,6 +89,10 @@ export function fidelityRows(numLayers: number): Row[] {
     {...approximate('by share 0.25', 'uniform', {keep: 0.25}), division: 'share'},
     {...approximate('by share and depth 0.25', 'uniform', {keep: 0.25}), division: 'depth'},
     {...approximate('by share and depth 0.5', 'uniform', {keep: 0.5}), division: 'depth'},
+    ...[64, 128].map((rank) => ({
+      ...approximate(`projected to ${rank}`, 'uniform', {keep: 0.25}),
+      projected: rank,
+    })),
     {...approximate('half drawn 0.25', 'uniform', {keep: 0.25}), drawn: {share: 0.5, scale: 1.5}},
     {...approximate('all drawn 0.25', 'uniform', {keep: 0.25}), drawn: {share: 1, scale: 2}},
     approximate('calibrated 0.25, refresh 5', 'calibrated', {keep: 0.25, refreshEvery: 5}),

@@ -62,10 +62,11 @@ describe('bench fidelity', () => {
       'half drawn',
       'all drawn',
       '0.25, every third',
+      'projected to 64',
     ];
     const {results, said} = await run([...rows, ...others], {processes: 2, steps: 6});
     const runs = results as Run[];
-    expect(runs, said.join('\n')).to.have.length(14);
+    expect(runs, said.join('\n')).to.have.length(15);
     for (const {curve, loss} of runs) {
       expect(curve.at(-1)!.step).to.equal(6);
       expect(Number.isFinite(loss)).to.equal(true);

@@ -20,15 +20,35 @@ export interface Drawn {
 
 type Compute = Parameters<ActivationGradient['compute']>;
 
-/** An activation gradient of which some columns are drawn. Of plain operations: its times say nothing. */
-class DrawnColumns extends ActivationGradient {
+/** An activation gradient of plain operations, which counts what it would cost; its times say nothing. */
+abstract class Variant extends ActivationGradient {
+  private readonly seen = {passes: 0, refreshes: 0, kept: 0, multiplyAdds: 0, saved: 0};
+
+  override get stats(): ActivationGradientStats {
+    const {passes, refreshes, kept, multiplyAdds, saved} = this.seen;
+    return {backwardPasses: passes, exactPasses: 0, refreshes, kept, multiplyAdds, savedMultiplyAdds: saved};
+  }
+
+  /** Counts a pass that costs so many multiply-adds. @returns Whether it is one that refreshes. */
+  protected count(exact: number, multiplyAdds: number, kept: number): boolean {
+    const {seen} = this;
+    const isRefresh = seen.passes++ % this.config.refreshEvery === 0;
+    seen.kept = kept;
+    seen.multiplyAdds += exact;
+    seen.saved += exact - multiplyAdds;
+    if (isRefresh) seen.refreshes++;
+    return isRefresh;
+  }
+}
+
+/** Some columns are drawn. */
+class DrawnColumns extends Variant {
   private readonly drawn: Drawn;
   private readonly draw: () => number;
   private fixed:
     | {frozenA: tf.Tensor2D; frozenB: tf.Tensor2D; residual: tf.Tensor2D; norms: tf.Tensor}
     | undefined;
   private selected: {indices: tf.Tensor1D; packed: tf.Tensor2D} | undefined;
-  private readonly seen = {passes: 0, refreshes: 0, kept: 0, multiplyAdds: 0, saved: 0};
 
   constructor(config: CELoRAConfig, drawn: Drawn) {
     super(config);
@@ -36,18 +56,10 @@ class DrawnColumns extends ActivationGradient {
     this.draw = randomStream(config.seed);
   }
 
-  override get stats(): ActivationGradientStats {
-    const {passes, refreshes, kept, multiplyAdds, saved} = this.seen;
-    return {backwardPasses: passes, exactPasses: 0, refreshes, kept, multiplyAdds, savedMultiplyAdds: saved};
-  }
-
   override compute(...[dy, weights, frozenData, adapter = {}]: Compute): tf.Tensor2D {
     const kernel = weights as tf.Tensor2D;
     const {kept, multiplyAdds, frozenRank, exact} = this.plan(dy, kernel, frozenData);
-    const {seen} = this;
-    seen.kept = kept;
-    seen.multiplyAdds += dy.shape[0] * kernel.size;
-    seen.saved += dy.shape[0] * kernel.size - multiplyAdds;
+    const isRefresh = this.count(dy.shape[0] * kernel.size, multiplyAdds, kept);
     if (exact) return activationGrad({dy, kernel, ...adapter});
     return tf.tidy(() => {
       this.fixed ??= keepAll(() => {
@@ -56,7 +68,7 @@ class DrawnColumns extends ActivationGradient {
         return {frozenA, frozenB, residual, norms: tf.norm(residual, 'euclidean', 0)};
       });
       const {frozenA, frozenB} = this.fixed;
-      if (seen.passes++ % this.config.refreshEvery === 0) this.drawAnew(dy, kept);
+      if (isRefresh) this.drawAnew(dy, kept);
       const {indices, packed} = this.selected!;
       const terms = [
         tf.matMul(tf.gather(dy, indices, 1), packed, false, true),
@@ -80,7 +92,6 @@ class DrawnColumns extends ActivationGradient {
       const scale = tf.tensor1d([...Array(kept - few).fill(1), ...Array(few).fill(this.drawn.scale)]);
       return {indices, packed: tf.mul<tf.Tensor2D>(tf.gather(residual, indices, 1), scale)};
     });
-    this.seen.refreshes++;
   }
 
   override dispose(): void {
@@ -91,18 +102,75 @@ class DrawnColumns extends ActivationGradient {
   }
 }
 
+/** Iterations that find a subspace. */
+const ITERATIONS = 2;
+
+/**
+ * No columns: dx ≈ (dy (QᵀW)ᵀ) Qᵀ, the frozen factors alone, but with Q the principal subspace of dx itself in the last exact
+ * pass, which every refresh is, instead of W's.
+ */
+class ProjectedGradient extends Variant {
+  private readonly projectedRank: number;
+  private factors: {q: tf.Tensor2D; b: tf.Tensor2D} | undefined;
+
+  constructor(config: CELoRAConfig, rank: number) {
+    super(config);
+    this.projectedRank = rank;
+  }
+
+  override compute(...[dy, weights, , adapter = {}]: Compute): tf.Tensor2D {
+    const kernel = weights as tf.Tensor2D;
+    const [rows, out] = dy.shape;
+    const inputs = kernel.shape[0];
+    const rank = Math.min(this.projectedRank, rows, inputs, out);
+    const exact = rows * inputs * out;
+    const projected = rows * rank * (inputs + out);
+    const isExact = this.stats.backwardPasses % this.config.refreshEvery === 0 || projected >= exact;
+    const search = projected < exact ? (2 * ITERATIONS + 2) * rows * inputs * rank : 0;
+    this.count(exact, isExact ? exact + search : projected, rank);
+    if (projected >= exact) return activationGrad({dy, kernel, ...adapter});
+    return tf.tidy(() => {
+      if (isExact) {
+        const dx = activationGrad({dy, kernel});
+        tf.dispose(Object.values(this.factors ?? {}));
+        this.factors = keepAll(() => {
+          const options = {seed: this.config.seed, iterations: ITERATIONS};
+          const {frozenA: q} = factorize(tf.transpose(dx), rank, options);
+          return {q, b: tf.matMul(q, kernel, true) as tf.Tensor2D};
+        });
+        return activationGrad({dy, kernel, ...adapter});
+      }
+      const {q, b} = this.factors!;
+      return activationGrad({dy: tf.matMul(dy, b, false, true), kernel: q, ...adapter});
+    });
+  }
+
+  override dispose(): void {
+    tf.dispose(Object.values(this.factors ?? {}));
+    this.factors = undefined;
+    super.dispose();
+  }
+}
+
+/** Has the adapted layers of a model project their dx to so many dimensions. */
+export const projectGradients = (model: LayersModel, rank: number): void =>
+  replaceGradients(model, (config) => new ProjectedGradient(config, rank));
+
+/** Has the adapted layers of a model draw columns. */
+export const drawColumns = (model: LayersModel, drawn: Drawn): void =>
+  replaceGradients(model, (config) => new DrawnColumns(config, drawn));
+
+function replaceGradients(model: LayersModel, make: (config: CELoRAConfig) => ActivationGradient): void {
+  for (const layer of celoraLayers(model)) {
+    layer.gradient.dispose();
+    Object.assign(layer, {gradient: make(layer.gradient.config)});
+  }
+}
+
 function keepAll<T extends Record<string, tf.Tensor>>(make: () => T): T {
   const made = tf.tidy(make);
   for (const tensor of Object.values(made)) tf.keep(tensor);
   return made;
-}
-
-/** Has the adapted layers of a model draw columns. */
-export function drawColumns(model: LayersModel, drawn: Drawn): void {
-  for (const layer of celoraLayers(model)) {
-    layer.gradient.dispose();
-    Object.assign(layer, {gradient: new DrawnColumns(layer.gradient.config, drawn)});
-  }
 }
 
 /** Has every so many-th backward pass of the adapted layers be exact, the first one among them. */
