@@ -6,8 +6,8 @@
 
 namespace {
 
-// Blocks that keep a GPU's memory busy: four for each of the 132 multiprocessors of an H200.
-constexpr int64_t BLOCKS = 528;
+// Blocks that keep a GPU's memory busy: three for each of the 132 multiprocessors of an H200, which fit into them at once.
+constexpr int64_t BLOCKS = 3 * 132;
 
 struct Parts {
   int64_t length, count;
@@ -41,7 +41,7 @@ void rowsTimes(Call& call, int64_t m, int64_t n, int64_t k, float alpha, const f
 void columnsTimes(Call& call, int64_t rows, int64_t m, int64_t n, float alpha, const float* big, const float* small,
                   float* c, int64_t strideM, int64_t strideN) {
   const int64_t blocks = (m + BLOCK - 1) / BLOCK;
-  const Parts split = partsOf(rows, skinny::STEP, 2 * blocks);  // two blocks a multiprocessor are enough
+  const Parts split = partsOf(rows, skinny::STEP, blocks);
   float* parts = call.temporary({split.count, m, n});
   LAUNCH(call, skinny_columns, {blocks, split.count}, {BLOCK}, big, small, parts, rows, m, n, split.length);
   addUp(call, parts, split.count, m, n, alpha, c, strideM, strideN);

@@ -33,7 +33,7 @@ KERNEL void __launch_bounds__(256) skinny_rows(const float* a, const float* b, f
   __shared__ float4 right[WIDTH][PITCH];
   const int thread = threadIdx.x, slice = thread % 8, group = thread / 8 % 4, warp = thread / 32;
   const Size row0 = (Size)blockIdx.x * ROWS, start = blockIdx.y * part, end = min(k, start + part);
-  const bool aligned = k % 4 == 0;
+  const bool aligned = k % 4 == 0, alignedB = aligned && strideK == 1 && strideN % 4 == 0;
   // what a thread loads: of rows y and y + 16 of a and of column y of b, group x of four
   const int x = thread % (DEPTH / 4), y = thread / (DEPTH / 4);
   float4 first, second, factor;
@@ -42,7 +42,7 @@ KERNEL void __launch_bounds__(256) skinny_rows(const float* a, const float* b, f
     const float4 none = {0, 0, 0, 0};
     first = row0 + y < m ? fourOf(a + (row0 + y) * k, i, end, 1, aligned) : none;
     second = row0 + y + 16 < m ? fourOf(a + (row0 + y + 16) * k, i, end, 1, aligned) : none;
-    factor = y < n ? fourOf(b + y * strideN, i, end, strideK, false) : none;
+    factor = y < n ? fourOf(b + y * strideN, i, end, strideK, alignedB) : none;
   };
   float sums[4][4] = {};
   load(start);
