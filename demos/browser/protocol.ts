@@ -4,7 +4,10 @@ import type {Settings} from './settings.ts';
 /** 'auto': WebGPU on a real GPU, else WebAssembly. */
 export type BackendChoice = 'auto' | 'webgpu' | 'wasm';
 
-export type ModelSource = {kind: 'embedded'} | {kind: 'files'; files: File[]} | {kind: 'url'; url: string};
+export type ModelSource =
+  | {kind: 'embedded'}
+  | {kind: 'files'; name: string; files: File[]}
+  | {kind: 'url'; url: string};
 
 export type TextSource = {kind: 'built-in'} | {kind: 'typed'; text: string} | {kind: 'file'; file: File};
 

@@ -20,6 +20,12 @@ function announce({backend, device, isSoftware, reason}: BackendInfo): void {
   }
 }
 
+/** The folder that was chosen or dropped. */
+function folderName([file]: readonly File[]): string {
+  const [folder, ...below] = file?.webkitRelativePath.split('/') ?? [];
+  return folder && below.length > 0 ? folder : 'the model that was chosen';
+}
+
 /** Loads the model, shows its progress, and lets another be chosen. */
 export function mountModel(client: WorkerClient, phase: Phase): {start: () => void} {
   const progress = byId<HTMLProgressElement>('model-progress');
@@ -43,7 +49,9 @@ export function mountModel(client: WorkerClient, phase: Phase): {start: () => vo
   };
   backend.addEventListener('change', begin);
   // the paths of dropped files are lost on their way to the worker
-  onFiles(byId('model-drop'), (files) => load({kind: 'files', files: modelFolderFiles(files)}));
+  onFiles(byId('model-drop'), (files) => {
+    load({kind: 'files', name: folderName(files), files: modelFolderFiles(files)});
+  });
   byId('model-url').addEventListener('submit', (event) => {
     event.preventDefault();
     const {value} = byId('model-url').querySelector('input')!;

@@ -62,11 +62,8 @@ export class Session {
         };
       case 'url':
         return {name: source.url, files: await modelAtUrl(source.url, {onProgress})};
-      case 'files': {
-        const [file] = source.files;
-        const name = file?.webkitRelativePath.split('/')[0] || 'the model that was chosen';
-        return {name, files: pickedFiles(source.files)};
-      }
+      case 'files':
+        return {name: source.name, files: pickedFiles(source.files)};
     }
   }
 

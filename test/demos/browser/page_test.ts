@@ -1,4 +1,5 @@
 import {readFile} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
 import {expect} from 'chai';
 import {unzipSync} from 'fflate';
 import type {Browser} from 'playwright-core';
@@ -8,6 +9,7 @@ import {type Site, serveDemo} from './site.ts';
 
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+const MODEL = fileURLToPath(new URL('../../../demos/model', import.meta.url));
 const TEXT = 'Call me Ishmael. Some years ago I thought I would sail about a little. ';
 
 describe('the browser demo', () => {
@@ -137,6 +139,30 @@ describe('the browser demo', () => {
     await demo.phase('training');
     await demo.phase('ready');
     expect(await demo.text('#stage')).to.equal('Done.');
+  });
+
+  it('loads a model from a folder, or from its address', async () => {
+    const loaded = async () => {
+      await demo.phase('sampling');
+      await demo.page.click('#hush');
+      await demo.phase('ready');
+      return (await demo.events('loaded')).at(-1)!.info.name;
+    };
+    expect(await loaded()).to.equal('the embedded model');
+    await demo.takeNotices();
+    await demo.page.click('text=Another model');
+    await demo.page.setInputFiles('#model-folder', MODEL);
+    expect(await loaded()).to.equal('model');
+    await demo.page.fill('[name="url"]', `${site.url}model`);
+    await demo.page.click('#model-url button');
+    expect(await loaded()).to.equal(`${site.url}model`);
+
+    await demo.page.fill('[name="url"]', `${site.url}none`);
+    await demo.page.click('#model-url button');
+    await demo.page.locator('#notices .error').waitFor();
+    expect(await demo.takeNotices()).to.match(/none\/config\.json: there is no such file/);
+    await demo.page.click('#model-embedded');
+    expect(await loaded()).to.equal('the embedded model');
   });
 
   it('computes on WebGPU, and after the GPU is lost offers to go on', async () => {
