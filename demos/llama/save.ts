@@ -3,6 +3,7 @@ import type {LayersModel, LayerVariable} from '@tensorflow/tfjs-layers';
 import {type TensorData, writeSafetensors} from '../../src/files/safetensors.ts';
 import {CELoRADense} from '../../src/index.ts';
 import {type ModelFiles, readJson} from './files.ts';
+import {LlamaEmbedding, LlamaHead} from './layers.ts';
 
 /** The model's weights under the names and in the layout of Hugging Face, its active adapter in them if it has one. */
 export async function checkpointOf(model: LayersModel): Promise<Record<string, TensorData>> {
@@ -11,6 +12,10 @@ export async function checkpointOf(model: LayersModel): Promise<Record<string, T
   try {
     const tensors: Record<string, TensorData> = {};
     for (const layer of model.layers) {
+      if (layer instanceof LlamaEmbedding || layer instanceof LlamaHead) {
+        tensors[`${layer.name}.weight`] = await readTable(layer.weights);
+        continue;
+      }
       const weights = layer instanceof CELoRADense ? Object.values(layer.baseVariables()) : layer.weights;
       for (const [i, weight] of weights.entries()) {
         if (!weight) continue; // no bias
@@ -32,6 +37,20 @@ async function read(weight: LayerVariable, transposed: boolean): Promise<TensorD
   } finally {
     value.dispose();
   }
+}
+
+/** A table, whose parts lie one below the other. */
+async function readTable(weights: readonly LayerVariable[]): Promise<TensorData> {
+  const parts = await Promise.all(weights.map((weight) => read(weight, false)));
+  const rows = parts.reduce((sum, {shape}) => sum + shape[0]!, 0);
+  const columns = parts[0]!.shape[1]!;
+  const data = new Float32Array(rows * columns);
+  let at = 0;
+  for (const part of parts) {
+    data.set(part.data, at);
+    at += part.data.length;
+  }
+  return {shape: [rows, columns], data};
 }
 
 /**

@@ -25,13 +25,15 @@ function adapt(model: LayersModel): void {
 describe('llamaFiles', () => {
   onBackend('cpu');
 
-  for (const [what, config] of Object.entries({
-    'a tied head': tinyConfig(),
-    'a head of its own, and biases': tinyConfig({tie_word_embeddings: false, attention_bias: true}),
-  })) {
+  const UNTIED = tinyConfig({tie_word_embeddings: false, attention_bias: true});
+  for (const [what, config, options] of [
+    ['a tied head', tinyConfig(), {}],
+    ['a head of its own, and biases', UNTIED, {}],
+    ['tables in parts', UNTIED, {mostBytes: 300}],
+  ] as const) {
     it(`hold a model with its adapter merged, and leave it as it was: ${what}`, async () => {
       const source = tinyModel(config, randomTensors(config));
-      const {model} = await loadLlama(source);
+      const {model} = await loadLlama(source, options);
       const base = await logitsOf(model).data();
       adapt(model);
       const expected = await logitsOf(model).data();
