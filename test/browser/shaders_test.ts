@@ -25,6 +25,7 @@ const TESTS = FOLDERS.flatMap((folder) => {
 const SLOW = [
   'gradients/causal_attention_grad_test.ts',
   'kernels/attention_tiles_test.ts',
+  'kernels/webgpu/products_test.ts',
   'ops/half_test.ts',
   'ops/lora_mat_mul_test.ts',
   'ops/low_rank_mat_mul_test.ts',
