@@ -29,6 +29,7 @@ const SLOW = [
   'ops/half_test.ts',
   'ops/lora_mat_mul_test.ts',
   'ops/low_rank_mat_mul_test.ts',
+  'train/compile_test.ts',
 ];
 const ALL = process.env.CELORA_BROWSER_TESTS === 'all';
 
