@@ -37,7 +37,7 @@ if wants doctor; then
 fi
 if wants tests; then
   # TF32 would be off by 1e-3
-  CELORA_BACKENDS=tensorflow CELORA_OWN=true NVIDIA_TF32_OVERRIDE=0 part 150 tests \
+  CELORA_BACKENDS=tensorflow CELORA_OWN=true NVIDIA_TF32_OVERRIDE=0 part 200 tests \
     node node_modules/mocha/bin/mocha.js 'test/{kernels,ops,gradients}/**/*_test.ts' --grep '\[tensorflow' --reporter dot
 fi
 if wants ops; then
