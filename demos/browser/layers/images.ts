@@ -1,4 +1,4 @@
-import {FileError} from '../../../src/index.ts';
+import {FileError} from '../../../src/files/json.ts';
 import type {LabelledRows} from './labelled_data.ts';
 
 /** Size of the images that a model takes. */

@@ -183,6 +183,13 @@ describe('a layers-model in the browser demo', () => {
     });
   });
 
+  it('needs no tfjs on the page, only in the worker', async () => {
+    const source = await demo.page.locator('script[type="module"]').first().getAttribute('src');
+    const script = await (await fetch(new URL(source!, site.url))).text();
+    expect(script).to.include('layers-load');
+    expect(script).to.not.include('registerKernel').and.not.include('tidy');
+  });
+
   it('takes folders that are dropped', async () => {
     await load('model.json', 'model.weights.bin');
     await demo.drop('#layers-images', path('images'));
