@@ -9,6 +9,7 @@ import {
   estimateCost,
   evaluateLoss,
   fineTune,
+  NonFiniteLossError,
   removeCELoRA,
   type TokenBatch,
 } from '../../../src/index.ts';
@@ -22,6 +23,8 @@ import {adapted, readSelections} from './selections.ts';
 
 /** Steps over which speed is averaged. */
 const WINDOW = 20;
+/** Steps that a lost GPU costs at most. */
+const SAVE_EVERY = 20;
 
 export interface RunContext {
   llama: LoadedLlama;
@@ -30,6 +33,8 @@ export interface RunContext {
   batches: TextBatches;
   settings: Settings;
   emit: (event: Event) => void;
+  /** Takes what was trained. */
+  keep: (method: Method, files: AdapterFiles) => void;
   signal: AbortSignal;
 }
 
@@ -72,16 +77,14 @@ function savings({llama}: RunContext, {total}: CostReport, steps: number) {
 
 /**
  * Fine-tunes with one method, from the store's last checkpoint if it has one, and leaves the model as it was.
- * @returns The adapter's files.
+ * @throws NonFiniteLossError if it diverges; the adapter with the last good weights is kept.
  */
-export async function runMethod(
-  context: RunContext,
-  method: Method,
-  store: CheckpointStore,
-): Promise<AdapterFiles> {
-  const {llama, baseModel, batches, settings, emit, signal} = context;
+export async function runMethod(context: RunContext, method: Method, store: CheckpointStore): Promise<void> {
+  const {llama, baseModel, batches, settings, emit, keep, signal} = context;
   const {steps, batch, seq, learningRate, budget} = settings;
   const {layers, trainableParams} = convert(context, method);
+  const keepAdapter = async () =>
+    keep(method, await adapterFiles(llama.model, {baseModel, taskType: 'CAUSAL_LM'}));
   try {
     const cost = estimateCost(llama.model, batch * seq);
     emit({type: 'begun', method, steps, trainable: trainableParams, layers: layers.map(({name}) => name)});
@@ -93,12 +96,13 @@ export async function runMethod(
       steps,
       learningRate: cosineSchedule(learningRate, {warmUp: 0.05, floor: 0.1}),
       budget,
-      checkpoints: {store, every: 50, resume: true},
+      checkpoints: {store, every: SAVE_EVERY, resume: true},
       signal,
       onEvent(event) {
         if (event.type === 'refresh') {
-          void readSelections(llama.model, event.layers).then((selections) =>
-            emit({type: 'selected', step: event.step, layers: selections}),
+          readSelections(llama.model, event.layers).then(
+            (selections) => emit({type: 'selected', step: event.step, layers: selections}),
+            () => {}, // a device that fails fails the step too
           );
         }
         if (event.type === 'resume') emit({type: 'resumed', method, losses: [...event.losses]});
@@ -115,7 +119,11 @@ export async function runMethod(
     });
     const heldOut = reason === 'aborted' ? undefined : await heldOutLoss(context);
     emit({type: 'ended', method, heldOut, seconds});
-    return await adapterFiles(llama.model, {baseModel, taskType: 'CAUSAL_LM'});
+    await keepAdapter();
+  } catch (error) {
+    // the model has its last good weights
+    if (error instanceof NonFiniteLossError) await keepAdapter();
+    throw error;
   } finally {
     removeCELoRA(llama.model);
   }

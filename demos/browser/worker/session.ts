@@ -1,3 +1,4 @@
+import {NonFiniteLossError} from '../../../src/index.ts';
 import type {ModelFiles} from '../../llama/files.ts';
 import {type LoadedLlama, loadLlama} from '../../llama/load.ts';
 import {llamaFiles} from '../../llama/save.ts';
@@ -139,21 +140,23 @@ export class Session {
     });
     await refuseTooLarge(loaded, settings);
     await begin?.();
+    const keep: RunContext['keep'] = (method, files) => adapters.set(ADAPTER_NAMES[method], files);
     const before = adapters.active;
     adapters.activate(undefined);
     try {
-      const context: RunContext = {llama: loaded, baseModel: name, batches, settings, emit, signal};
+      const context: RunContext = {llama: loaded, baseModel: name, batches, settings, emit, keep, signal};
       const baseLoss = begin ? await heldOutLoss(context) : undefined;
       if (baseLoss !== undefined)
         emit({type: 'prepared', about: batches.about, prompt: promptOf(texts), baseLoss});
       const methods: Method[] = settings.compare ? ['celora', 'exact'] : ['celora'];
       for (const method of methods) {
         if (signal.aborted) break;
-        adapters.set(
-          ADAPTER_NAMES[method],
-          await runMethod(context, method, await this.store.checkpoints(method)),
-        );
+        await runMethod(context, method, await this.store.checkpoints(method));
       }
+    } catch (error) {
+      // going on would end in the same way
+      if (error instanceof NonFiniteLossError) await this.store.delete();
+      throw error;
     } finally {
       const {celora} = ADAPTER_NAMES;
       adapters.activate(adapters.names.includes(celora) ? celora : before);

@@ -54,6 +54,13 @@ export class DemoPage {
     });
   }
 
+  /** The same, without waiting for the sample that is written before. */
+  async soon(name: 'ready' | 'paused'): Promise<void> {
+    await this.phase('sampling');
+    await this.page.click('#hush');
+    await this.phase(name);
+  }
+
   async events<T extends Event['type']>(type: T): Promise<Extract<Event, {type: T}>[]> {
     const events = await this.page.evaluate(
       (wanted) => window.events.filter((event) => event.type === wanted),

@@ -12,7 +12,9 @@ const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0)
 const MODEL = fileURLToPath(new URL('../../../demos/model', import.meta.url));
 const TEXT = 'Call me Ishmael. Some years ago I thought I would sail about a little. ';
 
-describe('the browser demo', () => {
+describe('the browser demo', function () {
+  this.timeout(300_000);
+
   let browser: Browser | undefined;
   let site: Site;
   let demo: DemoPage;
@@ -43,15 +45,16 @@ describe('the browser demo', () => {
     await demo.page.click('#train');
     await demo.step(8);
     await demo.page.click('#pause');
-    await demo.phase('paused');
+    await demo.soon('paused');
     const before = (await demo.events('step')).map(({figures}) => figures.loss);
     expect(before.length).to.be.within(8, 19);
     await demo.page.reload();
-    await demo.phase('paused');
+    await demo.soon('paused');
     expect(await demo.text('#stage')).to.match(/^A run on typed\.txt was not ended/);
 
     await demo.page.click('#continue');
-    await demo.phase('ready');
+    await demo.phase('training');
+    await demo.soon('ready');
     const [resumed] = await demo.events('resumed');
     expect(resumed!.losses.slice(0, before.length)).to.deep.equal(before);
     const steps = await demo.events('step');
@@ -82,7 +85,7 @@ describe('the browser demo', () => {
     );
 
     await demo.page.reload();
-    await demo.phase('ready');
+    await demo.soon('ready');
     expect((await demo.write(prompt)).adapter).to.equal('');
     await demo.page.setInputFiles('#adapter-files', {
       name: 'mine.zip',
@@ -96,7 +99,7 @@ describe('the browser demo', () => {
   });
 
   it('says what is wrong, and stays usable', async () => {
-    await demo.phase('ready');
+    await demo.soon('ready');
     await demo.takeNotices();
     await demo.set({...small, rank: 0});
     await demo.page.click('#train');
@@ -117,6 +120,7 @@ describe('the browser demo', () => {
     await demo.set({batch: 2, steps: 5, learningRate: 1e30, compare: false});
     await demo.page.click('#train');
     expect(await notice()).to.match(/the loss became .* Lower the learning rate and fine-tune again\./);
+    expect(await demo.text('#adapters')).to.match(/CE-LoRA/); // with the last good weights
 
     await demo.page.setInputFiles('#text-file input', {
       name: 'table.csv',
@@ -137,15 +141,13 @@ describe('the browser demo', () => {
     await demo.set({learningRate: 0.003});
     await demo.page.click('#train');
     await demo.phase('training');
-    await demo.phase('ready');
+    await demo.soon('ready');
     expect(await demo.text('#stage')).to.equal('Done.');
   });
 
   it('loads a model from a folder, or from its address', async () => {
     const loaded = async () => {
-      await demo.phase('sampling');
-      await demo.page.click('#hush');
-      await demo.phase('ready');
+      await demo.soon('ready');
       return (await demo.events('loaded')).at(-1)!.info.name;
     };
     expect(await loaded()).to.equal('the embedded model');
@@ -166,11 +168,9 @@ describe('the browser demo', () => {
   });
 
   it('computes on WebGPU, and after the GPU is lost offers to go on', async () => {
-    await demo.phase('ready');
+    await demo.soon('ready');
     await demo.useBackend('webgpu');
-    await demo.phase('sampling');
-    await demo.page.click('#hush');
-    await demo.phase('ready');
+    await demo.soon('ready');
     expect((await demo.events('started')).at(-1)!.info).to.include({backend: 'webgpu', isSoftware: true});
     await demo.takeNotices();
     await demo.type(TEXT.repeat(6));
@@ -182,9 +182,7 @@ describe('the browser demo', () => {
     await demo.page.workers().at(-1)!.evaluate('device.destroy()');
     await demo.page.locator('#notices .error').waitFor();
     expect(await demo.takeNotices()).to.match(/^The GPU was lost: .* can be resumed\.\s*Close$/);
-    await demo.phase('sampling');
-    await demo.page.click('#hush');
-    await demo.phase('paused');
+    await demo.soon('paused');
     await demo.page.click('#stop');
     await demo.phase('ready', 'sampling');
   });
