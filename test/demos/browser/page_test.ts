@@ -184,6 +184,15 @@ describe('the browser demo', function () {
     expect(await demo.takeNotices()).to.match(/^The GPU was lost: .* can be resumed\.\s*Close$/);
     await demo.soon('paused');
     await demo.page.click('#stop');
-    await demo.phase('ready', 'sampling');
+    await demo.soon('ready');
+
+    const error = "{error: new GPUOutOfMemoryError('no memory')}";
+    const worker = demo.page.workers().at(-1)!;
+    await worker.evaluate(`device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', ${error}))`);
+    await demo.page.locator('#notices .error').waitFor();
+    expect(await demo.takeNotices()).to.match(
+      /^The GPU has no memory left: no memory\. The model was loaded anew\. Take a smaller batch/,
+    );
+    await demo.soon('ready');
   });
 });
