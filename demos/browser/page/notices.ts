@@ -24,6 +24,7 @@ export function notify(text: string, kind: 'info' | 'error' = 'info'): void {
   close.addEventListener('click', () => notice.remove());
   if (kind === 'error') notice.role = 'alert';
   byId('notices').append(notice);
+  if (kind === 'error') notice.scrollIntoView({block: 'nearest'});
 }
 
 export function mountNotices(client: WorkerClient, phase: Phase): void {

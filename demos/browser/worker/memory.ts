@@ -34,7 +34,7 @@ async function hasLeft(device: GPUDevice, bytes: number): Promise<boolean> {
 export async function refuseTooLarge({config}: LoadedLlama, settings: Settings): Promise<void> {
   const bytes = trainingMemory(config, settings);
   const {batch, seq} = settings;
-  const figure = `batch ${batch} of ${seq} tokens takes about ${gigabytes(bytes)} of memory`;
+  const figure = `Batch ${batch} of ${seq} tokens takes about ${gigabytes(bytes)} of memory`;
   if (tf.getBackend() !== 'webgpu') {
     if (bytes <= WASM_BYTES) return;
     throw new SettingError(`${figure}, but WebAssembly can have ${gigabytes(WASM_BYTES)}`);

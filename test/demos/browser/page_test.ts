@@ -114,7 +114,7 @@ describe('the browser demo', function () {
     await demo.set({rank: 8, batch: 10_000});
     await demo.page.click('#train');
     expect(await notice()).to.match(
-      /^batch 10000 of 32 tokens takes about \d+\.\d GB of memory, but WebAssembly can have 3\.9 GB\. Change/,
+      /^Batch 10000 of 32 tokens takes about \d+\.\d GB of memory, but WebAssembly can have 3\.9 GB\. Change/,
     );
 
     await demo.set({batch: 2, steps: 5, learningRate: 1e30, compare: false});
