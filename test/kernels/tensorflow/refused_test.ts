@@ -60,7 +60,7 @@ describeOwnOps('ops given what does not fit', () => {
     const failsOrIsNaN = async (bad: Op, message: string) => {
       if (!onGPU) return fails(bad, message);
       const [result] = runOp(backend(), bad);
-      expect(await (result as tf.Tensor).data()).to.include(Number.NaN);
+      expect([...(await (result as tf.Tensor).data())].some(Number.isNaN)).to.equal(true);
     };
     for (const index of [3, -1, 2 ** 31 - 1]) {
       const integers = [tf.tensor1d([0, index], 'int32')];
