@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {registerWebGPUKernels} from '../../src/kernels/webgpu/register.ts';
 import {type ChosenBackend, chooseBackend} from '../../src/node.ts';
 
 /**
@@ -10,6 +11,8 @@ export async function startBackend(
   flags: readonly string[],
 ): Promise<ChosenBackend> {
   const chosen = await chooseBackend(name);
+  // its flags come with our kernels, which are registered at the first op else
+  if (chosen.backend === 'webgpu' && flags.length > 0) registerWebGPUKernels();
   for (const flag of flags) {
     const [flagName, value] = flag.split('=') as [string, string?];
     if (value !== 'true' && value !== 'false') {
