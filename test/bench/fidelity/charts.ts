@@ -49,7 +49,11 @@ export function fidelityChart(summaries: readonly Summary[], {label, of}: Axis):
     const number = 1 + names.indexOf(summary.row);
     return [{...summary, x, y, low: y - half, high: y + half, number, family: familyOf(summary.row)}];
   });
-  const last = points.at(-1)?.data;
+  // panels stand in this order
+  const last = points
+    .map(({data}) => data)
+    .sort()
+    .at(-1);
   if (last === undefined) return undefined;
   const {document} = parseHTML('<html><body></body></html>');
   const at = {x: 'x', y: 'y', fx: 'data'} as const;
