@@ -139,10 +139,15 @@ export function resolveConfig(options: Partial<CELoRAConfig> = {}, owner = 'CE-L
         `${owner}: unknown option ${name} (${show(value)}); those of CE-LoRA are ${CONFIG_KEYS.join(', ')}`,
       );
     }
-    const rule = RULES[name as keyof CELoRAConfig];
-    if (!rule.test(value)) throw new Error(`${owner}: ${name} must be ${rule.wants}, but is ${show(value)}`);
+    requireOption(owner, name as keyof CELoRAConfig, value);
   }
   return {...DEFAULT_CONFIG, ...Object.fromEntries(given)};
+}
+
+/** Checks one option, or an argument that means the same. */
+export function requireOption(owner: string, name: keyof CELoRAConfig, value: unknown): void {
+  const {test, wants} = RULES[name];
+  if (!test(value)) throw new Error(`${owner}: ${name} must be ${wants}, but is ${show(value)}`);
 }
 
 /** Checks an argument that holds options. */

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {show} from '../config.ts';
+import {requireOption} from '../config.ts';
 import {shuffled} from '../random.ts';
 import {isRecording, offTape} from './off_tape.ts';
 
@@ -53,12 +53,8 @@ export function sampleTokens(
   {keep, seed}: SampleTokensOptions,
 ): tf.Tensor {
   const owner = 'sampleTokens';
-  if (!(keep > 0 && keep <= 1)) {
-    throw new Error(`${owner}: keep must be a number with 0 < keep ≤ 1, but is ${show(keep)}`);
-  }
-  if (!(Number.isSafeInteger(seed) && seed >= 0)) {
-    throw new Error(`${owner}: seed must be an integer ≥ 0, but is ${show(seed)}`);
-  }
+  requireOption(owner, 'keep', keep);
+  requireOption(owner, 'seed', seed);
   if (x.rank < 2) throw new Error(`${owner}: x must have rank ≥ 2, but its shape is [${x.shape}]`);
   const run = (rows: tf.Tensor2D): tf.Tensor2D => {
     const y = block(rows);

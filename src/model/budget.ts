@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
-import {keptColumns, show} from '../config.ts';
+import {keptColumns, requireOption} from '../config.ts';
 import type {CELoRADense} from '../layers/celora_dense.ts';
 import {observeBackward} from './observe.ts';
 import {formatTable} from './table.ts';
@@ -125,9 +125,7 @@ export async function calibrateCELoRA(
   {keep}: {keep?: number} = {},
 ): Promise<CalibrationReport> {
   const caller = 'calibrateCELoRA';
-  if (keep !== undefined && !(keep > 0 && keep <= 1)) {
-    throw new Error(`${caller}: keep must be a number with 0 < keep ≤ 1, but is ${show(keep)}`);
-  }
+  if (keep !== undefined) requireOption(caller, 'keep', keep);
   const scored = await scoreColumns(model, loss, caller);
   const share = (kept: (i: number) => number) => {
     const sum = (count: (i: number) => number) =>

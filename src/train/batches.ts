@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {show} from '../config.ts';
+import {requireOption} from '../config.ts';
 import {count} from '../ops/check.ts';
 import {randomStream, seedFor, shuffled} from '../random.ts';
 
@@ -53,8 +53,7 @@ export interface BatchOptions {
 export function checkBatchOptions(owner: string, {length, batchSize, seed = 0}: BatchOptions): void {
   count(owner, 'length', length);
   count(owner, 'batchSize', batchSize);
-  if (Number.isSafeInteger(seed) && seed >= 0) return;
-  throw new Error(`${owner}: seed must be an integer ≥ 0, but is ${show(seed)}`);
+  requireOption(owner, 'seed', seed);
 }
 
 export const weightOf = (batch: object): number => (batch as {weight?: number}).weight ?? 1;

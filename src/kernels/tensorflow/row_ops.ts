@@ -1,4 +1,4 @@
-import type {TensorInfo} from '@tensorflow/tfjs-core';
+import {type TensorInfo, util} from '@tensorflow/tfjs-core';
 import type {OpAttr, TensorFlowBackend} from './backend.ts';
 
 /** tfjs-node's ops that treat numbers one by one, and broadcast vectors along the last axis. */
@@ -10,9 +10,6 @@ const ELEMENTWISE = new Set(
 
 export const isElementwise = (name: string): boolean => ELEMENTWISE.has(name);
 
-const sameShape = (a: number[], b: number[]): boolean =>
-  a.length === b.length && a.every((side, i) => side === b[i]);
-
 /**
  * The shape in which an op of rows is best run: that of lowest rank which the data of some input has, with the rows of the
  * inputs; undefined for what is no op of rows on these inputs. Those of rank 0 and 1 stand beside every row.
@@ -20,7 +17,7 @@ const sameShape = (a: number[], b: number[]): boolean =>
 function shapeOfRows(backend: TensorFlowBackend, inputs: TensorInfo[]): number[] | undefined {
   const rows = inputs.filter(({shape}) => shape.length > 1);
   const [first] = rows;
-  if (first === undefined || !rows.every(({shape}) => sameShape(shape, first.shape))) return undefined;
+  if (first === undefined || !rows.every(({shape}) => util.arraysEqual(shape, first.shape))) return undefined;
   let best = first.shape;
   for (const {dataId} of rows) {
     const {shape} = backend.tensorMap.get(dataId);
@@ -42,7 +39,7 @@ export function runOnRows(
 ): TensorInfo[] {
   const shape = shapeOfRows(backend, inputs);
   const asked = inputs.find((input) => input.shape.length > 1)?.shape;
-  if (shape === undefined || asked === undefined || sameShape(shape, asked)) {
+  if (shape === undefined || asked === undefined || util.arraysEqual(shape, asked)) {
     return backend.executeMultipleOutputs(name, attrs, inputs, outputs);
   }
   const inRows = inputs.map((input) => (input.shape.length > 1 ? {...input, shape} : input));

@@ -11,8 +11,8 @@ export interface Op {
   /** The int32 ones. */
   integers?: readonly (TensorInfo | undefined)[];
   /**
-   * Integer attributes; K is how many outputs an op of any number has. TensorFlow makes and keeps a kernel for every new set of attributes: what changes from step to
-   * step must be an input.
+   * Integer attributes; K is how many outputs an op of any number has. TensorFlow makes and keeps a kernel for every new
+   * set of attributes: what changes from step to step must be an input.
    */
   counts?: Record<string, number | boolean | number[]>;
   /** Float32 attributes. */

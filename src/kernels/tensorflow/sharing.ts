@@ -5,9 +5,6 @@ import type {TensorFlowBackend, TensorFlowData} from './backend.ts';
 import {isElementwise, runOnRows} from './row_ops.ts';
 import {SmallArrays} from './small_arrays.ts';
 
-const sameShape = (a: number[], b: number[]): boolean =>
-  a.length === b.length && a.every((side, i) => side === b[i]);
-
 /** Further handles of data, by shape: TensorFlow's tensors have one shape each, and share their memory. */
 class Shapes {
   /** Of data that has such handles; not weakly, which would cost the garbage collector more than the handles save. */
@@ -67,7 +64,7 @@ function shareHandles(backend: TensorFlowBackend): SmallArrays {
     if (tensor.dataId === undefined) return getInputTensorIds.call(backend, [tensor])[0]!;
     const data = tensorMap.get(tensor.dataId);
     if (data.values !== null) arrays.upload(data, tensor.shape);
-    if (sameShape(data.shape, tensor.shape)) return data.id;
+    if (tf.util.arraysEqual(data.shape, tensor.shape)) return data.id;
     return shapes.handle(data, tensor.shape);
   };
   backend.getInputTensorIds = (tensors) => tensors.map(handleOf);
