@@ -39,6 +39,13 @@ export interface CELoRAConfig {
    */
   exactSteps: number;
   /**
+   * n: every n-th backward pass of the layer is exact, from the first one on; 0 = none. All layers of a model are exact in the
+   * same ones, so that a gradient is exact as a whole now and then, and columns are selected in these, where dy is exact too: in the
+   * first that is due by `refreshEvery`, unless n is more than that. A layer used several times in a model counts every use,
+   * and so falls out of step with the others. Default 0.
+   */
+  exactEvery: number;
+  /**
    * Column score: 'product' = ‖dy_i‖·‖R_i‖ (the paper's), 'weight' = ‖R_i‖, 'gradient' = ‖dy_i‖, R = W − A₀B₀.
    * Default 'product'.
    */
@@ -71,6 +78,7 @@ export const DEFAULT_CONFIG: Readonly<CELoRAConfig> = Object.freeze({
   frozenRank: 16,
   refreshEvery: 20,
   exactSteps: 0,
+  exactEvery: 0,
   score: 'product',
   axis: 'columns',
   minSize: 0,
@@ -103,6 +111,7 @@ const RULES: Record<keyof CELoRAConfig, Rule> = {
     'an integer ≥ 0, or a fraction below 1',
     (v) => v >= 0 && (v < 1 || Number.isSafeInteger(v)),
   ),
+  exactEvery: atLeast(0),
   score: oneOf(...SCORES),
   axis: oneOf('columns', 'rows'),
   minSize: number('a finite number ≥ 0', (v) => Number.isFinite(v) && v >= 0),

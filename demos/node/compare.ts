@@ -6,6 +6,7 @@ import {
   evaluateLoss,
   removeCELoRA,
 } from '../../src/index.ts';
+import {celoraLayers} from '../../src/model/convert.ts';
 import type {Options} from './options.ts';
 import {progressBar} from './progress.ts';
 import type {Task} from './task.ts';
@@ -65,14 +66,11 @@ async function heldOutLoss(task: Task, title: string, signal: AbortSignal): Prom
   }
 }
 
-/** Multiply-adds of a run of the Dense layers of the task's model, as it is converted. */
-function multiplyAdds({model, unitsPerBatch}: Task, batches: number, exactSteps: number): number {
-  const {configured, exactLoRA} = estimateCost(model, unitsPerBatch).total;
-  const exact = Math.min(exactSteps < 1 ? Math.round(exactSteps * batches) : exactSteps, batches);
-  return (
-    exact * (exactLoRA.forward + exactLoRA.backward) +
-    (batches - exact) * (configured.forward + configured.backward)
-  );
+/** Multiply-adds of a run of the Dense layers of the task's model, as it is converted: those of exact LoRA but for what was saved. */
+function multiplyAdds({model, unitsPerBatch}: Task, batches: number): number {
+  const {forward, backward} = estimateCost(model, unitsPerBatch).total.exactLoRA;
+  const saved = celoraLayers(model).map(({gradient}) => gradient.stats.savedMultiplyAdds);
+  return batches * (forward + backward) - saved.reduce((sum, one) => sum + one, 0);
 }
 
 /** Fine-tunes with one method, and leaves the model as it was. */
@@ -118,7 +116,7 @@ async function fineTune(task: Task, method: Method, options: Options, hooks: Hoo
     say(`${TITLES[method]}: held-out loss ${loss.toFixed(4)} after ${seconds.toFixed(1)} s`);
     if (method === 'celora') say(`sample after: ${await task.sample()}`);
   }
-  const adds = multiplyAdds(task, losses.length * options.accumulate, config.exactSteps);
+  const adds = multiplyAdds(task, losses.length * options.accumulate);
   removeCELoRA(task.model);
   return {
     loss,

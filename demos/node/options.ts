@@ -54,6 +54,7 @@ const FLAGS = {
   keep: {type: 'string', about: 'fraction of columns kept in the activation gradient (0.5)'},
   'frozen-rank': {type: 'string', about: 'rank of the frozen factors whose product stays exact (16)'},
   refresh: {type: 'string', about: 'steps between selections of the columns (20)'},
+  'exact-every': {type: 'string', about: 'n: every n-th batch has an exact gradient; 0: none (0)'},
   'exact-steps': {type: 'string', about: 'exact steps at the start; below 1, a fraction of all steps (0)'},
   axis: {type: 'string', about: 'columns (top-k) or rows (sampled tokens)'},
   base: {
@@ -106,6 +107,7 @@ const CELORA_FLAGS = [
   ['frozen-rank', 'frozenRank'],
   ['refresh', 'refreshEvery'],
   ['exact-steps', 'exactSteps'],
+  ['exact-every', 'exactEvery'],
   ['axis', 'axis'],
   ['base', 'base'],
   ['seed', 'seed'],

@@ -8,9 +8,10 @@ import {
   sampledActivationGrad,
 } from '../ops/activation_grad.ts';
 import {factorize} from '../ops/factorize.ts';
-import {floatsOf, isHalf, shapeOf, type Weights} from '../ops/half.ts';
+import {floatsOf, shapeOf, type Weights} from '../ops/half.ts';
 import {columnScores, sampleRows, selectColumns} from '../ops/select_columns.ts';
 import {type RandomStream, randomStream} from '../random.ts';
+import {disposeAll, keepAll} from './kept_tensors.ts';
 import {type Plan, planActivationGrad} from './plan.ts';
 
 /** What depends on the kernel's values alone. */
@@ -62,14 +63,6 @@ export interface ObservedPass {
   frozenData: object | undefined;
   adapter: AdapterTerm;
 }
-
-/** The tensors in an object, those of matrices at half precision among them. */
-const tensorsIn = (held: object | undefined): tf.Tensor[] =>
-  Object.values(held ?? {})
-    .map((value) => (typeof value === 'object' && isHalf(value) ? value.words : value))
-    .filter((value) => value instanceof tf.Tensor);
-
-const disposeAll = (held: object | undefined): void => tf.dispose(tensorsIn(held));
 
 /**
  * The activation gradient of one product y = xW and the state that approximating it needs: factors A₀ and B₀, norms
@@ -138,8 +131,9 @@ export class ActivationGradient {
     adapter: AdapterTerm = {},
     continued = false,
   ): tf.Tensor2D {
+    const pass = {dy, kernel, frozenData, adapter};
     if (this.observer) {
-      this.observer({dy, kernel, frozenData, adapter});
+      this.observer(pass);
       return activationGrad({dy, kernel, ...adapter}, this.transposed);
     }
     const [rows, columns] = shapeOf(kernel);
@@ -147,15 +141,17 @@ export class ActivationGradient {
     const plan = this.plan(dy, kernel, frozenData);
     this.counts.multiplyAdds += exactAdds;
     if (!continued) this.counts.backwardPasses++;
-    if (this.exact || plan.exact || this.counts.backwardPasses <= this.config.exactSteps) {
+    const held = this.exact || plan.exact || this.counts.backwardPasses <= this.config.exactSteps;
+    if (held || this.isExactTurn()) {
       if (!continued) this.counts.exactPasses++;
+      if (!held && this.config.axis === 'columns') tf.tidy(() => void this.selectionFor(pass, plan));
       return activationGrad({dy, kernel, ...adapter}, this.transposed);
     }
     const keptBefore = continued && this.config.axis === 'rows' ? this.counts.kept : 0;
     this.counts.kept = keptBefore + plan.kept;
     this.counts.savedMultiplyAdds += exactAdds - plan.multiplyAdds;
     return tf.tidy(() => {
-      if (this.config.axis === 'columns') return this.fromColumns(dy, kernel, plan, frozenData, adapter);
+      if (this.config.axis === 'columns') return this.fromColumns(pass, plan);
       const sample = sampleRows(dy, plan.kept, this.random());
       return sampledActivationGrad({dy, kernel, ...sample, ...adapter}, this.transposed);
     });
@@ -201,30 +197,40 @@ export class ActivationGradient {
     return this.residual;
   }
 
-  private fromColumns(
-    dy: tf.Tensor2D,
-    kernel: Weights,
-    plan: Plan,
-    frozenData: object | undefined,
-    adapter: AdapterTerm,
-  ): tf.Tensor2D {
+  private fromColumns(pass: ObservedPass, plan: Plan): tf.Tensor2D {
+    const {dy, kernel, frozenData, adapter} = pass;
+    const selection = this.selectionFor(pass, plan);
+    const {indices} = selection;
+    const {frozenA, frozenB} = this.residual ?? {};
+    const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
+    const pack = () => packColumns({kernel, indices, ...factors}, this.transposed);
+    if (frozenData !== undefined) selection.packed ??= keepAll(() => ({packed: pack()})).packed;
+    return approxActivationGrad({dy, indices, packed: selection.packed ?? pack(), ...factors, ...adapter});
+  }
+
+  /** Whether it is this pass's turn to be exact. */
+  private isExactTurn(): boolean {
+    const {exactEvery} = this.config;
+    return exactEvery > 0 && (this.counts.backwardPasses - 1) % exactEvery === 0;
+  }
+
+  /** The columns selected in a pass: as before, or anew where it is time. */
+  private selectionFor(pass: ObservedPass, {kept, frozenRank}: Plan): Selection {
+    const {kernel, frozenData} = pass;
     this.follow(frozenData);
     if (this.restored) {
       const {indices, madeAt} = this.restored;
       this.selection = {...keepAll(() => ({indices: tf.tensor1d(indices, 'int32')})), madeAt};
       this.restored = undefined;
     }
-    const frozen = frozenData !== undefined;
-    if (frozen) this.residualOf(kernel, plan.frozenRank, frozenData);
-    const age = this.counts.backwardPasses - (this.selection?.madeAt ?? Number.NEGATIVE_INFINITY);
-    if (age >= this.config.refreshEvery) this.select({dy, kernel, frozenData, adapter}, plan.kept);
-    const {frozenA, frozenB} = this.residual ?? {};
-    const factors = frozenA && frozenB ? {frozenA, frozenB} : {};
-    const selection = this.selection!;
-    const {indices} = selection;
-    const pack = () => packColumns({kernel, indices, ...factors}, this.transposed);
-    if (frozen) selection.packed ??= keepAll(() => ({packed: pack()})).packed;
-    return approxActivationGrad({dy, indices, packed: selection.packed ?? pack(), ...factors, ...adapter});
+    if (frozenData !== undefined) this.residualOf(kernel, frozenRank, frozenData);
+    const {refreshEvery, exactEvery} = this.config;
+    const {madeAt} = this.selection ?? {};
+    // the dy of an exact pass is exact itself: the layers after this one have theirs together with it
+    const mayBe = exactEvery === 0 || exactEvery > refreshEvery || this.isExactTurn();
+    const isDue = mayBe && this.counts.backwardPasses - (madeAt ?? 0) >= refreshEvery;
+    if (madeAt === undefined || isDue) this.select(pass, kept);
+    return this.selection!;
   }
 
   private select(pass: ObservedPass, kept: number): void {
@@ -278,13 +284,4 @@ export class ActivationGradient {
     this.selection = undefined;
     this.restored = undefined;
   }
-}
-
-/** Runs `make` and keeps the tensors it returns beyond every tidy around, that of a gradient among them. */
-function keepAll<T extends object>(make: () => T): T {
-  return tf.tidy(() => {
-    const made = make();
-    for (const tensor of tensorsIn(made)) tf.keep(tensor);
-    return made as unknown as tf.TensorContainer;
-  }) as unknown as T;
 }

@@ -12,12 +12,12 @@ export interface Plan {
 }
 
 /**
- * How dx of a product x [rows, inputs] · W [inputs, out] is computed. It stays exact with keep = 1, below minSize, and
- * where approximating would not save a multiply-add: the frozen factors cost r₀ · (in + out) a row beside k · in.
+ * How dx of a product x [rows, inputs] · W [inputs, out] is computed in a pass whose turn it is not to be exact. It stays exact
+ * with keep = 1 or exactEvery = 1, below minSize, and where approximating would not save a multiply-add: the frozen factors cost r₀ · (in + out) a row beside k · in.
  * @param frozen Whether W keeps its values; a trained one has no frozen factors.
  */
 export function planActivationGrad(
-  {axis, keep, frozenRank, minSize}: CELoRAConfig,
+  {axis, keep, frozenRank, minSize, exactEvery}: CELoRAConfig,
   rows: number,
   inputs: number,
   out: number,
@@ -28,8 +28,12 @@ export function planActivationGrad(
   const kept = byRows ? Math.max(1, Math.round(keep * rows)) : keptColumns(keep, out);
   const rank = byRows || !frozen ? 0 : Math.min(frozenRank, inputs, out);
   const multiplyAdds = byRows ? kept * inputs * out : rows * (kept * inputs + rank * (inputs + out));
-  if (product < minSize || multiplyAdds >= product) {
+  if (exactEvery === 1 || product < minSize || multiplyAdds >= product) {
     return {kept: byRows ? rows : out, frozenRank: 0, exact: true, multiplyAdds: product};
   }
   return {kept, frozenRank: rank, exact: false, multiplyAdds};
 }
+
+/** The share of the backward passes that `exactEvery` leaves approximated. */
+export const approximatedShare = ({exactEvery}: Pick<CELoRAConfig, 'exactEvery'>): number =>
+  exactEvery === 0 ? 1 : 1 - 1 / exactEvery;

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {keptColumns, requireOption} from '../config.ts';
+import {approximatedShare} from '../gradients/plan.ts';
 import type {CELoRADense} from '../layers/celora_dense.ts';
 import {observeBackward} from './observe.ts';
 import {formatTable} from './table.ts';
@@ -9,7 +10,7 @@ import {formatTable} from './table.ts';
 export interface ScoredColumns {
   /** Squared scores of all its columns, in any order. */
   energies: ArrayLike<number>;
-  /** Multiply-adds that one kept column costs: rows · in. */
+  /** Multiply-adds that one kept column costs: rows · in, times the share of the passes in which it is chosen. */
   columnCost: number;
 }
 
@@ -103,7 +104,8 @@ export async function scoreColumns(
     });
     const layers: ScoredLayer[] = [];
     for (const [layer, {scores, rows, kept}] of seen) {
-      layers.push({layer, kept, energies: await readEnergies(scores), columnCost: rows * layer.inputs});
+      const columnCost = rows * layer.inputs * approximatedShare(layer.config);
+      layers.push({layer, kept, energies: await readEnergies(scores), columnCost});
     }
     return layers;
   } finally {

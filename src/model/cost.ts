@@ -1,6 +1,6 @@
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {show} from '../config.ts';
-import {planActivationGrad} from '../gradients/plan.ts';
+import {approximatedShare, planActivationGrad} from '../gradients/plan.ts';
 import {CELoRADense} from '../layers/celora_dense.ts';
 import {matrixShape} from '../layers/half_variable.ts';
 import {denseVariables, type Layer, layerTree} from './layer_tree.ts';
@@ -59,7 +59,8 @@ function layerCost(layer: Layer, tokens: number): LayerCost {
   const low = (r: number) => rows * r * (inputs + units);
   // forward (xA)B; backward dyBᵀ and ·Aᵀ for dx, xᵀ· and xA, (xA)ᵀdy for the adapter
   const adapter = {forward: low(rank), backward: rank === 0 ? 0 : 2 * low(rank) + rows * rank * inputs};
-  const dx = planActivationGrad(config, rows, inputs, units, !trainBase).multiplyAdds;
+  const approximated = planActivationGrad(config, rows, inputs, units, !trainBase).multiplyAdds;
+  const dx = product + approximatedShare(config) * (approximated - product);
   const forward = product + adapter.forward;
   return {
     name: layer.name,
@@ -71,7 +72,7 @@ function layerCost(layer: Layer, tokens: number): LayerCost {
 
 /**
  * Multiply-adds of one training step in the model's Dense layers: for full fine-tuning, for exact LoRA, and as
- * configured. A dx is counted for every layer, also for a first one whose input needs none; selections (once every
+ * configured, of which a step is the mean where `exactEvery` makes some exact. A dx is counted for every layer, also for a first one whose input needs none; selections (once every
  * refreshEvery passes) and what is not a Dense are not counted.
  * @param model With or without CELoRADense layers.
  * @param tokens Rows that each Dense layer sees in a step: batch, or batch · sequence.

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {ActivationGradient, type ObservedPass} from '../gradients/activation_gradient.ts';
+import {approximatedShare} from '../gradients/plan.ts';
 import type {CELoRADense} from '../layers/celora_dense.ts';
 import {activationGrad} from '../ops/activation_grad.ts';
 import {diagnosisChart} from './diagnosis_chart.ts';
@@ -18,7 +19,7 @@ export interface LayerDiagnosis {
   cosine: number;
   /** ‖dx − exact‖ / ‖exact‖. */
   relativeError: number;
-  /** Share of dx's multiply-adds that approximating saves. */
+  /** Share of dx's multiply-adds that approximating saves: in the mean of all passes, where `exactEvery` makes some exact. */
   saved: number;
 }
 
@@ -42,7 +43,7 @@ interface Measured {
 function measure({config, gradient}: CELoRADense, pass: ObservedPass): Measured {
   const {dy, kernel, frozenData, adapter} = pass;
   // one of its own: the layer's selection and counters stay as they are
-  const fresh = new ActivationGradient({...config, exactSteps: 0, seed: gradient.config.seed});
+  const fresh = new ActivationGradient({...config, exactSteps: 0, exactEvery: 0, seed: gradient.config.seed});
   const [approximated, exact] = [
     fresh.compute(dy, kernel, frozenData, adapter),
     activationGrad({dy, kernel, ...adapter}),
@@ -86,7 +87,7 @@ async function diagnosed(layer: CELoRADense, passes: Measured[]): Promise<LayerD
     // a dx of zeros is approximated by zeros
     cosine: exact === 0 ? 1 : dot / (Math.sqrt(approximated * exact) || 1),
     relativeError: exact === 0 ? 0 : Math.sqrt(difference / exact),
-    saved: saved / adds,
+    saved: (approximatedShare(config) * saved) / adds,
   };
 }
 

@@ -23,7 +23,15 @@ export interface HookOptions
   extends Partial<
     Pick<
       CELoRAConfig,
-      'keep' | 'frozenRank' | 'refreshEvery' | 'exactSteps' | 'score' | 'axis' | 'minSize' | 'seed'
+      | 'keep'
+      | 'frozenRank'
+      | 'refreshEvery'
+      | 'exactSteps'
+      | 'exactEvery'
+      | 'score'
+      | 'axis'
+      | 'minSize'
+      | 'seed'
     >
   > {
   /** Which products are approximated, asked once for each kernel. Default: all of them. */

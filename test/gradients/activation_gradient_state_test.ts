@@ -18,6 +18,7 @@ describeOnHost('the state of an ActivationGradient', () => {
     ['columns of a frozen kernel', base, false],
     ['columns of a trainable kernel', base, true],
     ['exact steps, then columns', {...base, exactSteps: 3}, false],
+    ['columns, every third pass exact', {...base, exactEvery: 3, refreshEvery: 4}, false],
     ['sampled rows', {...base, axis: 'rows'}, false],
   ];
   for (const [kind, options, trains] of KINDS) {

@@ -274,6 +274,7 @@ describeBackends('the arguments of CELoRADense', (backend) => {
       frozenRank: 2,
       refreshEvery: 9,
       exactSteps: 4,
+      exactEvery: 6,
       score: 'gradient',
       axis: 'rows',
       minSize: 77,

@@ -137,6 +137,22 @@ describeBackends('calibrateCELoRA', () => {
     expect(kept).not.to.equal(before.kept);
   });
 
+  it('counts what a column costs over all passes, exact ones among them', async () => {
+    const kept = async (every: Record<'steep' | 'flat', number>) => {
+      const model = twoSpectra();
+      const overrides = Object.entries(every).map(([name, exactEvery]) => ({target: name, exactEvery}));
+      applyCELoRA(model, {...SMALL, target, frozenRank: 0, overrides});
+      const {layers} = await calibrateCELoRA(model, lossOf(model));
+      return layers.toSorted((a, b) => a.name.localeCompare(b.name)).map((layer) => layer.kept);
+    };
+    const [flat, steep] = await kept({steep: 0, flat: 0});
+    expect(await kept({steep: 3, flat: 3})).to.deep.equal([flat, steep]);
+    // the flat layer's columns cost half as much: those that the steep one gives up pay for more of them
+    const [cheap] = await kept({steep: 0, flat: 2});
+    expect(cheap).to.be.above(flat!);
+    expect(await kept({steep: 1, flat: 0})).to.have.length(1);
+  });
+
   it('leaves exact layers and sampled rows as they are', async () => {
     const model = twoSpectra();
     const overrides = [{target: 'flat', keep: 1}, {target: 'steep', axis: 'rows'} as const];

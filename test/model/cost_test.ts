@@ -87,6 +87,13 @@ describeOnHost('estimateCost', () => {
     expect(backward({rank: 0, keep: 0.25, frozenRank: 1, trainBase: true})).to.equal(8000 + 10 * 12 * 20);
   });
 
+  it('counts the mean of exact and approximated steps where every n-th is exact', () => {
+    const [exact, approximated] = [1, 0.25].map((keep) => backward({keep, frozenRank: 0}));
+    const third = backward({keep: 0.25, frozenRank: 0, exactEvery: 3});
+    expect(third).to.be.closeTo((exact! + 2 * approximated!) / 3, 1e-9);
+    expect(backward({keep: 0.25, frozenRank: 0, exactEvery: 1})).to.equal(exact);
+  });
+
   it('counts a layer for each of its uses, and one in TimeDistributed once', () => {
     const shared = tfl.layers.dense({units: 6, name: 'twice'});
     const input = tfl.input({shape: [6]});

@@ -51,6 +51,16 @@ describeBackends('diagnoseCELoRA', () => {
     expect(found!.saved).to.equal(0.5);
   });
 
+  it('looks at an approximated pass where every n-th is exact, and counts those in what is saved', async () => {
+    const run = async (options: Partial<CELoRAConfig>) => {
+      const {model, loss} = twoLayers({keep: 0.5, ...options});
+      return (await diagnoseCELoRA(model, loss)).layers[0]!;
+    };
+    const {saved, ...always} = await run({});
+    expect(await run({exactEvery: 4})).to.deep.equal({...always, saved: 0.75 * saved});
+    expect(await run({exactEvery: 1})).to.include({saved: 0});
+  });
+
   it('finds nothing wrong with an exact gradient', async () => {
     const {model, loss} = twoLayers({keep: 1});
     const {layers} = await diagnoseCELoRA(model, loss);

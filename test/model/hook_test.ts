@@ -140,6 +140,14 @@ describeOnHost('registerCELoRAGradients', () => {
         savedMultiplyAdds: 3 * ((25600 * 48) / 64 + (2560 * 3) / 4),
       });
     });
+    await withHook({...options, exactSteps: 0, exactEvery: 2}, async (hook) => {
+      await train(model, x(), y(), 5);
+      // exact in the first, third and fifth pass
+      expect(hook.stats()).to.include({
+        ...{backwardPasses: 10, approximated: 4},
+        savedMultiplyAdds: 2 * ((25600 * 48) / 64 + (2560 * 3) / 4),
+      });
+    });
     await withHook({...options, minSize: 3000}, async (hook) => {
       await train(model, x(), y(), 3);
       expect(hook.stats()).to.include({backwardPasses: 6, approximated: 1, savedMultiplyAdds: 19200});

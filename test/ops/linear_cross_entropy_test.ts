@@ -207,6 +207,12 @@ describeWithShaders('linearCrossEntropy', (backend) => {
       run(exact);
       expect(exact.stats).to.include({backwardPasses: 2, exactPasses: 1, kept: 24});
       exact.dispose();
+      const second = new ActivationGradient({...options, exactEvery: 2});
+      await expectClose(run(second).grads[0]!, reference(head, labels).x.data);
+      expect(second.stats).to.include({backwardPasses: 1, exactPasses: 1, refreshes: 1, kept: 0});
+      run(second);
+      expect(second.stats).to.include({backwardPasses: 2, exactPasses: 1, kept: 24});
+      second.dispose();
       const sampled = new ActivationGradient({axis: 'rows', keep: 0.5});
       for (let pass = 1; pass <= 2; pass++) {
         run(sampled);

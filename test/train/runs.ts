@@ -56,7 +56,7 @@ export function oneWeight(scale = 1) {
   return {model, data, loss, asked, weight};
 }
 
-/** Everything that a run keeps random numbers or state of: dropout of both kinds, columns, rows, exact steps. */
+/** Everything that a run keeps random numbers or state of: dropout of both kinds, columns, rows, exact steps of both kinds. */
 export function busyModel(): tfl.LayersModel {
   const model = tinyLM({dropout: 0.2});
   applyCELoRA(model, {
@@ -65,6 +65,7 @@ export function busyModel(): tfl.LayersModel {
     overrides: [
       {target: /up_proj$/, axis: 'rows'},
       {target: /down_proj$/, exactSteps: 5},
+      {target: /[qo]_proj$/, exactEvery: 4},
     ],
   });
   return model;

@@ -109,7 +109,7 @@ describe('compare', () => {
     expect(result).to.have.all.keys('baseLoss', 'interrupted', 'celora');
   });
 
-  it('counts the exact steps at the start as what they are', async () => {
+  it('counts exact steps as what they are: at the start, and every n-th', async () => {
     const {celora, exact} = await run([]);
     expect(celora!.multiplyAdds).to.be.below(exact!.multiplyAdds);
     const [cheap, full] = [celora!.multiplyAdds / STEPS, exact!.multiplyAdds / STEPS];
@@ -118,6 +118,9 @@ describe('compare', () => {
       const dear = Math.min(STEPS, exactSteps);
       expect(some.celora!.multiplyAdds).to.be.closeTo(dear * full + (STEPS - dear) * cheap, 1e-6);
     }
+    const third = await run(['--exact-every', '3', '--no-compare']);
+    // steps 1 and 4 of 5
+    expect(third.celora!.multiplyAdds).to.be.closeTo(2 * full + 3 * cheap, 1e-6);
   });
 
   it('counts batches, not steps, where several make a step', async () => {

@@ -52,6 +52,8 @@ describe('readOptions', () => {
     const rest = [
       '--exact-steps',
       '2',
+      '--exact-every',
+      '4',
       '--base',
       'float16',
       '--axis',
@@ -110,6 +112,7 @@ describe('readOptions', () => {
         frozenRank: 0,
         refreshEvery: 1,
         exactSteps: 2,
+        exactEvery: 4,
         axis: 'rows',
         base: 'float16',
         seed: 5,
@@ -128,7 +131,7 @@ describe('readOptions', () => {
   it('has a help that names every option', () => {
     expect(readOptions(['--steps', '3', '--help'])).to.equal('help');
     const options =
-      'task model data backend rank alpha keep frozen-rank refresh exact-steps axis base target steps batch seq lr seed ' +
+      'task model data backend rank alpha keep frozen-rank refresh exact-steps exact-every axis base target steps batch seq lr seed ' +
       'warmup clip accumulate checkpoint-layers eval-every patience save-every resume template completion-only';
     for (const name of [...options.split(' '), 'out', 'no-compare']) {
       expect(USAGE).to.match(new RegExp(`^ {2}--${name} +\\S`, 'm'));
