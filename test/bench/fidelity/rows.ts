@@ -18,8 +18,6 @@ export interface Row {
   branches?: Branches;
   /** Another division of the columns than `budget`'s, which is then 'uniform'. */
   division?: Division;
-  /** Every so many-th step is exact. */
-  exactEvery?: number;
   /** Columns that are drawn in the place of the best. */
   drawn?: Drawn;
   /** Rank of the subspace of dx that its last exact pass had, in the place of columns and of W's frozen factors. */
@@ -28,6 +26,8 @@ export interface Row {
 
 const PROJECTIONS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 const EXACT: ApplyOptions = {target: PROJECTIONS, keep: 1, frozenRank: 0};
+/** What a row has where it names nothing else, whatever the package's defaults are. */
+const USUAL = {target: PROJECTIONS, frozenRank: 16, refreshEvery: 20, exactEvery: 0};
 
 /** Of exact LoRA with so many rows in a batch. */
 export const exactName = (batch: number | ''): string => `exact LoRA, batch ${batch}`;
@@ -42,7 +42,7 @@ const exact = (batch: number, name = exactName(batch), apply: ApplyOptions = {})
 const approximate = (name: string, budget: Budget, options: Partial<CELoRAConfig>): Row => ({
   name,
   batch: BATCH,
-  apply: {target: PROJECTIONS, ...options},
+  apply: {...USUAL, ...options},
   budget,
 });
 
@@ -79,8 +79,15 @@ export function fidelityRows(numLayers: number): Row[] {
     approximate('uniform 0.25', 'uniform', {keep: 0.25}),
     ...[12, 10, 8, 4].map((batch) => exact(batch)),
     approximate('calibrated 0.25, r0 64, first third exact', 'calibrated', {...r64, exactSteps: THIRD}),
-    {...approximate('calibrated 0.25, every third step exact', 'calibrated', {keep: 0.25}), exactEvery: 3},
-    {...approximate('calibrated 0.25, r0 64, every third step exact', 'calibrated', r64), exactEvery: 3},
+    approximate('calibrated 0.25, every third step exact', 'calibrated', {keep: 0.25, exactEvery: 3}),
+    approximate('calibrated 0.25, r0 64, every third step exact', 'calibrated', {...r64, exactEvery: 3}),
+    {...approximate('calibrated 0.25, every second step exact', 'calibrated', {keep: 0.25}), exactEvery: 2},
+    {...approximate('calibrated 0.1, every third step exact', 'calibrated', {keep: 0.1}), exactEvery: 3},
+    {
+      ...approximate('rows 0.25, every third step exact', 'uniform', {keep: 0.25, axis: 'rows'}),
+      exactEvery: 3,
+    },
+    {...approximate('uniform 0.25, every third step exact', 'uniform', {keep: 0.25}), exactEvery: 3},
     thinned('tokens of MLPs 0.5', {by: 'tokens', keep: 0.5}),
     thinned('tokens of MLPs 0.25', {by: 'tokens', keep: 0.25}),
     approximate('rows 0.5', 'uniform', {keep: 0.5, axis: 'rows'}),
