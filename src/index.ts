@@ -14,7 +14,6 @@ export {ActivationGradient, type ActivationGradientStats} from './gradients/acti
 export {checkpoint} from './gradients/checkpoint.ts';
 export {installEarlyFreeing} from './gradients/early_freeing.ts';
 export {installGradientFixes} from './gradients/fixes/install.ts';
-export {type SampleTokensOptions, sampleTokens} from './gradients/sample_tokens.ts';
 export type {Installation} from './gradients/shared_install.ts';
 export type {FusedActivation, HalfFormat} from './kernels/kernel_names.ts';
 export type {GateActivation, RotaryPairing} from './kernels/transformer_kernel_names.ts';

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type {LayersModel} from '@tensorflow/tfjs-layers';
 import {isRecording, offTape} from '../../../src/gradients/off_tape.ts';
-import {sampleTokens} from '../../../src/gradients/sample_tokens.ts';
 import {runNodes, type Stage, stagesOf, type Values} from '../../../src/model/apply_model.ts';
 import {randomStream, seedFor} from '../../../src/random.ts';
+import {sampleTokens} from './sample_tokens.ts';
 
 /** A Llama whose backward pass leaves out parts of its blocks' branches: MLPs, or attentions too, norms included. */
 export interface Branches {

@@ -81,6 +81,10 @@ export function fidelityRows(numLayers: number): Row[] {
     approximate('calibrated 0.25, r0 64, first third exact', 'calibrated', {...r64, exactSteps: THIRD}),
     approximate('calibrated 0.25, every third step exact', 'calibrated', {keep: 0.25, exactEvery: 3}),
     approximate('calibrated 0.25, r0 64, every third step exact', 'calibrated', {...r64, exactEvery: 3}),
+    approximate('calibrated 0.5, every third step exact', 'calibrated', {keep: 0.5, exactEvery: 3}),
+    approximate('calibrated 0.25, refresh 3, every third step exact', 'calibrated', {
+      ...{keep: 0.25, exactEvery: 3, refreshEvery: 3},
+    }),
     approximate('calibrated 0.25, every second step exact', 'calibrated', {keep: 0.25, exactEvery: 2}),
     approximate('calibrated 0.1, every third step exact', 'calibrated', {keep: 0.1, exactEvery: 3}),
     approximate('rows 0.25, every third step exact', 'uniform', {keep: 0.25, axis: 'rows', exactEvery: 3}),

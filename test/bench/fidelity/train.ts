@@ -15,7 +15,7 @@ import {divideBy} from './budgets.ts';
 import {dataName, evenWindows, lossOf, type Tokens} from './data.ts';
 import type {Job, Protocol, Result} from './entries.ts';
 import {BATCH, type Row} from './rows.ts';
-import {drawColumns, interleaveExact, projectGradients} from './variants.ts';
+import {drawColumns, projectGradients} from './variants.ts';
 
 const ALPHA = 32;
 const RANK = 16;
@@ -68,7 +68,6 @@ async function train(
   applyCELoRA(model, {rank: RANK, alpha: ALPHA, seed, ...row.apply});
   if (row.drawn) drawColumns(model, row.drawn);
   if (row.projected) projectGradients(model, row.projected);
-  if (row.exactEvery) interleaveExact(model, row.exactEvery);
   const {loss, head} = lossOf(model, row, seed);
   const data = textBatches(tokens.train, {length, batchSize: row.batch, seed});
   const curve: Trained['curve'] = [];

@@ -172,20 +172,3 @@ function keepAll<T extends Record<string, tf.Tensor>>(make: () => T): T {
   for (const tensor of Object.values(made)) tf.keep(tensor);
   return made;
 }
-
-/** Has every so many-th backward pass of the adapted layers be exact, the first one among them. */
-export function interleaveExact(model: LayersModel, every: number): void {
-  for (const {gradient} of celoraLayers(model)) {
-    let passes = 0;
-    const compute = gradient.compute.bind(gradient);
-    gradient.compute = (...pass) => {
-      const {exact} = gradient;
-      gradient.exact = gradient.observer === undefined && passes++ % every === 0;
-      try {
-        return compute(...pass);
-      } finally {
-        gradient.exact = exact;
-      }
-    };
-  }
-}

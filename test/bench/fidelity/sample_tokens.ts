@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {requireOption} from '../config.ts';
-import {shuffled} from '../random.ts';
-import {isRecording, offTape} from './off_tape.ts';
+import {requireOption} from '../../../src/config.ts';
+import {isRecording, offTape} from '../../../src/gradients/off_tape.ts';
+import {shuffled} from '../../../src/random.ts';
 
 export interface SampleTokensOptions {
   /** Fraction of the tokens that the backward pass goes through, 0 < keep ≤ 1; at least one token. */

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
-import {sampleTokens} from '../../src/gradients/sample_tokens.ts';
-import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
-import {randomTensor} from '../model/models.ts';
+import {describeBackends, expectClose, expectNoLeaks} from '../../backends.ts';
+import {randomTensor} from '../../model/models.ts';
+import {sampleTokens} from './sample_tokens.ts';
 
 /** Of x [n, in] and W [in, out]: (xW)², row by row. */
 const squared = (w: tf.Tensor) => (rows: tf.Tensor2D) =>
