@@ -1,14 +1,21 @@
 import {readFile, stat} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {expect} from 'chai';
-import {stateOfTheUnion} from '../../../demos/data.ts';
+import {mobyDick, stateOfTheUnion} from '../../../demos/data.ts';
 import {loadLlama} from '../../../demos/llama/load.ts';
 import {nextTokenLoss} from '../../../demos/llama/loss.ts';
 import {modelFolder} from '../../../demos/node/model_folder.ts';
 import {bytesOf, split, tokensOf} from '../../../demos/pretrain/data.ts';
 import {ByteNgram} from '../../../demos/pretrain/ngram.ts';
 import {bitsPerByte} from '../../../demos/pretrain/pretrain.ts';
-import {evaluateLoss, textBatches} from '../../../src/index.ts';
+import {
+  applyCELoRA,
+  type BatchLoss,
+  evaluateLoss,
+  fineTune,
+  type TokenBatch,
+  textBatches,
+} from '../../../src/index.ts';
 import {onBackend} from '../llama/fixtures.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../../../demos/model');
@@ -41,5 +48,19 @@ describe('the embedded model', () => {
     model.dispose();
     const ngram = new ByteNgram(bytesOf(train)).bitsPerByte(bytes);
     expect(bitsPerByte(loss, ids.length, bytes.length)).to.be.below(ngram);
+  });
+
+  it('learns of Moby Dick by CE-LoRA: a tenth of a nat in a few steps', async () => {
+    const {model, tokenizer} = await loadLlama(modelFolder(FOLDER));
+    const ids = tokenizer.encode(await mobyDick());
+    const last = Math.floor(0.9 * ids.length);
+    const loss: BatchLoss<TokenBatch> = ({ids, labels}, apply) => nextTokenLoss(model, ids, labels, {apply});
+    const heldOut = textBatches(ids.slice(last, last + 1025), {length: 128, batchSize: 8});
+    applyCELoRA(model, {target: /_proj$/});
+    const before = await evaluateLoss(heldOut, loss);
+    const data = textBatches(ids.slice(0, last), {length: 128, batchSize: 4, seed: 0});
+    await fineTune({model, data, loss, steps: 8, learningRate: 1e-3});
+    expect(await evaluateLoss(heldOut, loss)).to.be.below(before - 0.1);
+    model.dispose();
   });
 });
