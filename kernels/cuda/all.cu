@@ -6,4 +6,5 @@
 #include "half.cu"
 #include "norms.cu"
 #include "rows.cu"
+#include "select.cu"
 #include "skinny.cu"

@@ -13,7 +13,7 @@ from pathlib import Path
 VERSION = "12.9.86"
 FOLDER = Path(__file__).resolve().parent
 CACHE = FOLDER.parents[1] / ".cache" / "nvrtc" / VERSION
-ARCHITECTURES = ["sm_70", "sm_75", "sm_80", "sm_90", "compute_70"]
+ARCHITECTURES = ["sm_70", "sm_75", "sm_80", "sm_90", "compute_80"]
 
 
 def load():

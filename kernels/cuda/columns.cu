@@ -1,114 +1,57 @@
-// Columns of a gradient: their scores, the choice of the largest, and copies of what was chosen.
-#include "common.cuh"
+// Columns of a gradient: their scores, and copies of those that were chosen.
+#include "kept.cuh"
 
-// parts[y] = Σ dy² over rows y · part …, 32 columns and 8 rows at a time; 8 loads of a thread are under way.
+// parts[y] = Σ dy² over rows y · part …: a warp has 128 columns, four a thread, and the 8 warps every eighth row; 4 loads of a
+// thread are under way.
 KERNEL void column_squares(const float* dy, float* parts, Size rows, Size columns, Size part) {
-  constexpr int LOADS = 8;
-  const Size column = (Size)blockIdx.x * 32 + threadIdx.x, end = min(rows, (blockIdx.y + (Size)1) * part);
-  float sum = 0;
-  if (column < columns) {
-    for (Size row = blockIdx.y * part + threadIdx.y; row < end; row += 8 * LOADS) {
-      float values[LOADS];
+  constexpr int LOADS = 4, WARPS = 8;
+  const Size column = ((Size)blockIdx.x * 32 + threadIdx.x) * 4, end = min(rows, (blockIdx.y + (Size)1) * part);
+  const bool aligned = columns % 4 == 0;
+  float4 sum = {0, 0, 0, 0};
+  for (Size row = blockIdx.y * part + threadIdx.y; row < end; row += WARPS * LOADS) {
+    float4 values[LOADS];
 #pragma unroll
-      for (int i = 0; i < LOADS; i++) values[i] = row + 8 * i < end ? dy[(row + 8 * i) * columns + column] : 0;
+    for (int i = 0; i < LOADS; i++) {
+      const float4 none = {0, 0, 0, 0};
+      const Size at = row + WARPS * i;
+      values[i] = at < end ? fourOf(dy + at * columns, column, columns, 1, aligned) : none;
+    }
 #pragma unroll
-      for (int i = 0; i < LOADS; i++) sum += values[i] * values[i];
+    for (int i = 0; i < LOADS; i++) {
+      sum.x += values[i].x * values[i].x;
+      sum.y += values[i].y * values[i].y;
+      sum.z += values[i].z * values[i].z;
+      sum.w += values[i].w * values[i].w;
     }
   }
-  __shared__ float sums[8][33];
+  __shared__ float4 sums[WARPS][32];
   sums[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
-  if (threadIdx.y > 0 || column >= columns) return;
-  for (int i = 1; i < 8; i++) sum += sums[i][threadIdx.x];
-  parts[blockIdx.y * columns + column] = sum;
+  // one column a thread
+  const int place = threadIdx.y * 32 + threadIdx.x;
+  const Size own = (Size)blockIdx.x * 128 + place;
+  if (place >= 128 || own >= columns) return;
+  float total = 0;
+  for (int i = 0; i < WARPS; i++) total += ((const float*)sums[i])[place];
+  parts[blockIdx.y * columns + own] = total;
 }
 
 // √Σ parts, times norms if there are any.
-KERNEL void column_scores(const float* parts, const float* norms, float* scores, Size count,
-                                         Size columns) {
+KERNEL void column_scores(const float* parts, const float* norms, float* scores, Size count, Size columns) {
   for (Size i = firstOfGrid(); i < columns; i += strideOfGrid()) {
     float sum = 0;
+#pragma unroll 8
     for (Size part = 0; part < count; part++) sum += parts[part * columns + i];
     scores[i] = sqrtf(sum) * (norms ? norms[i] : 1);
   }
 }
 
-constexpr int SELECTING = 1024;
-
-// A number whose order as an integer is that of the score; NaN comes first, so that it is not lost.
-__device__ inline unsigned orderOf(float score) {
-  if (isNaN(score)) return 0xffffffffu;
-  const unsigned bits = __float_as_uint(score + 0.f);  // −0 is 0
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-
-// The sum over SELECTING threads; each gets it, and each must call it.
-__device__ inline unsigned countOfBlock(unsigned count) {
-  __shared__ unsigned warps[32];
-  for (int lanes = 16; lanes > 0; lanes /= 2) count += __shfl_xor_sync(~0u, count, lanes);
-  __syncthreads();
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = count;
-  __syncthreads();
-  count = warps[threadIdx.x % 32];
-  for (int lanes = 16; lanes > 0; lanes /= 2) count += __shfl_xor_sync(~0u, count, lanes);
-  return count;
-}
-
-// The sum of what the threads before have; every one of SELECTING threads must call it.
-__device__ inline unsigned sumBefore(unsigned value) {
-  __shared__ unsigned sums[SELECTING];
-  const unsigned thread = threadIdx.x;
-  __syncthreads();
-  sums[thread] = value;
-  __syncthreads();
-  for (unsigned distance = 1; distance < SELECTING; distance *= 2) {
-    const unsigned before = thread >= distance ? sums[thread - distance] : 0;
-    __syncthreads();
-    sums[thread] += before;
-    __syncthreads();
-  }
-  return sums[thread] - value;
-}
-
-// The indices of the k largest of `size` scores, ascending; of equal ones the first. One block.
-// The k-th largest is found bit by bit, from the highest: the largest number that k of them are not below. Counting, not a
-// histogram: scores are alike, and a histogram's threads would wait for each other. Then each thread goes over a run of
-// neighbours, and copies what is above that number and the first ones equal to it.
-KERNEL void __launch_bounds__(SELECTING)
-    select_columns(const float* scores, int* indices, int size, int k) {
-  const int thread = threadIdx.x;
-  unsigned border = 0;
-  for (int bit = 31; bit >= 0; bit--) {
-    const unsigned candidate = border | 1u << bit;
-    unsigned count = 0;
-    for (int i = thread; i < size; i += SELECTING) count += orderOf(scores[i]) >= candidate;
-    if (countOfBlock(count) >= (unsigned)k) border = candidate;
-  }
-  const int run = (size + SELECTING - 1) / SELECTING, start = min(thread * run, size);
-  const int end = start + min(run, size - start);
-  unsigned above = 0, equal = 0;
-  for (int i = start; i < end; i++) {
-    const unsigned key = orderOf(scores[i]);
-    above += key > border;
-    equal += key == border;
-  }
-  // `left` of those equal to it are taken
-  const unsigned left = k - countOfBlock(above), aboveBefore = sumBefore(above), equalBefore = sumBefore(equal);
-  unsigned place = aboveBefore + min(equalBefore, left), seen = equalBefore;
-  for (int i = start; i < end; i++) {
-    const unsigned key = orderOf(scores[i]);
-    const bool chosen = key > border || (key == border && seen < left);
-    seen += key == border;
-    if (chosen) indices[place++] = i;
-  }
-}
-
 constexpr int ROWS_OF_GATHER = 8;
 
-// to[row, j] = from[row, indices[j]]; NaN for an index out of range. A thread keeps one index and walks 8 rows, so that 8
-// loads are under way. Blocks go along the columns first.
-KERNEL void gather_columns(const float* from, const int* indices, float* to, Size rows, Size columns,
-                                          Size k) {
+// to[row, j] = from[row, indices[j]], rows of `to` `stride` apart; NaN for an index out of range. A thread keeps one index and
+// walks 8 rows, so that 8 loads are under way. Blocks go along the columns first.
+KERNEL void gather_columns(const float* from, const int* indices, float* to, Size rows, Size columns, Size k,
+                           Size stride) {
   const Size blocks = (k + blockDim.x - 1) / blockDim.x;
   const Size j = blockIdx.x % blocks * blockDim.x + threadIdx.x, row = blockIdx.x / blocks * ROWS_OF_GATHER;
   if (j >= k) return;
@@ -120,14 +63,14 @@ KERNEL void gather_columns(const float* from, const int* indices, float* to, Siz
   for (int i = 0; i < ROWS_OF_GATHER; i++) values[i] = exists && row + i < rows ? source[i * columns] : NAN;
 #pragma unroll
   for (int i = 0; i < ROWS_OF_GATHER; i++) {
-    if (row + i < rows) to[(row + i) * k + j] = values[i];
+    if (row + i < rows) to[(row + i) * stride + j] = values[i];
   }
 }
 
-// to[i, j] = from[indices[j], i] for from [rows, columns]: through a tile of 32 × 32, so that both sides are read and
+// to[i, j] = from[indices[j], i] for from [rows, columns], rows of `to` `stride` apart: through a tile of 32 × 32, so that both sides are read and
 // written along rows. Blocks go along the columns of `from` first.
-KERNEL void gather_rows_turned(const float* from, const int* indices, float* to, Size rows,
-                                              Size columns, Size k) {
+KERNEL void gather_rows_turned(const float* from, const int* indices, float* to, Size rows, Size columns, Size k,
+                               Size stride) {
   __shared__ float tile[32][33];
   const Size blocks = (columns + 31) / 32;
   const Size column0 = blockIdx.x % blocks * 32, j0 = blockIdx.x / blocks * 32;
@@ -140,23 +83,36 @@ KERNEL void gather_rows_turned(const float* from, const int* indices, float* to,
   __syncthreads();
   for (int y = threadIdx.y; y < 32; y += 8) {
     const Size j = j0 + threadIdx.x;
-    if (j < k && column0 + y < columns) to[(column0 + y) * k + j] = tile[threadIdx.x][y];
+    if (j < k && column0 + y < columns) to[(column0 + y) * stride + j] = tile[threadIdx.x][y];
   }
 }
 
-// Matrices [rows, columns], each of which goes into columns of a wider one, whose rows are `stride` apart.
-struct ColumnCopies {
-  static constexpr int MOST = 3;
-  const float* from[MOST];
-  float* to[MOST];
-  Size sizes[MOST], columns[MOST], strides[MOST];
+// Columns of a matrix, to[row, 0 … room − 1], rows `stride` apart, float32 or bfloat16 numbers: the sums of `parts`, `count`
+// matrices [rows, summed], then a copy of `copied` [rows, columns], then zeros.
+struct Tail {
+  const float* parts;
+  Size count, summed;
+  const float* copied;
+  Size columns;
+  void* to;
+  int brain;
+  Size rows, stride, room;
+};
+struct Tails {
+  Tail each[2];
 };
 
-// Row y of the grid has copy y.
-KERNEL void copy_columns(ColumnCopies copies) {
-  const int copy = blockIdx.y;
-  const float* from = copies.from[copy];
-  float* to = copies.to[copy];
-  const Size size = copies.sizes[copy], columns = copies.columns[copy], stride = copies.strides[copy];
-  for (Size i = firstOfGrid(); i < size; i += strideOfGrid()) to[i / columns * stride + i % columns] = from[i];
+// Row y of the grid has tail y.
+KERNEL void write_tails(Tails tails) {
+  const Tail tail = tails.each[blockIdx.y];
+  for (Size i = firstOfGrid(); i < tail.rows * tail.room; i += strideOfGrid()) {
+    const Size row = i / tail.room, column = i % tail.room, other = column - tail.summed;
+    float value = 0;
+    if (other < 0) {
+      for (Size part = 0; part < tail.count; part++) value += tail.parts[(part * tail.rows + row) * tail.summed + column];
+    } else if (other < tail.columns) {
+      value = tail.copied[row * tail.columns + other];
+    }
+    put(tail.to, tail.brain, row * tail.stride + column, value);
+  }
 }

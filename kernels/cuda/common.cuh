@@ -44,3 +44,14 @@ __device__ inline float largestOfBlock(float value) {
   for (unsigned i = 1; i < blockDim.x / 32; i++) largest = fmaxf(largest, warps[i]);
   return largest;
 }
+
+// Numbers i … i + 3 of `count`, which lie `stride` apart; 0 beyond. `aligned`: stride is 1, and four lie on 16 bytes.
+__device__ inline float4 fourOf(const float* numbers, Size i, Size count, Size stride, bool aligned) {
+  if (aligned && i + 4 <= count) return *(const float4*)(numbers + i);
+  float4 four;
+  four.x = i < count ? numbers[i * stride] : 0;
+  four.y = i + 1 < count ? numbers[(i + 1) * stride] : 0;
+  four.z = i + 2 < count ? numbers[(i + 2) * stride] : 0;
+  four.w = i + 3 < count ? numbers[(i + 3) * stride] : 0;
+  return four;
+}

@@ -144,12 +144,25 @@ void Block::run(unsigned count) {
 
 void __syncthreads() { block().wait(State::atBlock); }
 
-float __shfl_xor_sync(unsigned, float value, int lanes) {
+// What the lane shows that `from` says of one's own; below 0 it is one's own.
+template <class From>
+static float shown(float value, From from) {
   Block& own = block();
-  const unsigned turn = own.fiber().shuffles++ % 2, index = own.current;
+  const unsigned turn = own.fiber().shuffles++ % 2, index = own.current, lane = index % WARP;
   own.shown[turn][index] = value;
   own.wait(State::atWarp);
-  return own.shown[turn][index ^ lanes];
+  const int other = from(static_cast<int>(lane));
+  return other < 0 ? value : own.shown[turn][index - lane + other];
+}
+
+float __shfl_sync(unsigned, float value, int lane) {
+  return shown(value, [&](int) { return lane; });
+}
+float __shfl_xor_sync(unsigned, float value, int lanes) {
+  return shown(value, [&](int own) { return own ^ lanes; });
+}
+float __shfl_up_sync(unsigned, float value, int lanes) {
+  return shown(value, [&](int own) { return own - lanes; });
 }
 
 void runOnCpu(Dim grid, Dim size, const std::function<void()>& thread) {

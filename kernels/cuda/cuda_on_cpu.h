@@ -9,7 +9,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define __shared__ static thread_local  // the threads of a block share one thread of the CPU
 
 struct Dim {
@@ -22,7 +22,10 @@ struct alignas(16) float4 {
 };
 
 void __syncthreads();
+// As the hardware's, for a whole warp.
+float __shfl_sync(unsigned mask, float value, int lane);
 float __shfl_xor_sync(unsigned mask, float value, int lanes);
+float __shfl_up_sync(unsigned mask, float value, int lanes);
 
 // Runs `thread` for every thread of every block.
 // Throws std::logic_error if some threads of a block wait at a barrier that others do not reach.
@@ -40,6 +43,9 @@ inline float __uint_as_float(unsigned bits) {
 }
 inline unsigned __shfl_xor_sync(unsigned mask, unsigned value, int lanes) {
   return __float_as_uint(__shfl_xor_sync(mask, __uint_as_float(value), lanes));
+}
+inline unsigned __shfl_up_sync(unsigned mask, unsigned value, int lanes) {
+  return __float_as_uint(__shfl_up_sync(mask, __uint_as_float(value), lanes));
 }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float atomicAdd(float* at, float value) { return (*at += value) - value; }

@@ -72,7 +72,7 @@ IMAGE(celoraImage70, "sm_70.cubin")
 IMAGE(celoraImage75, "sm_75.cubin")
 IMAGE(celoraImage80, "sm_80.cubin")
 IMAGE(celoraImage90, "sm_90.cubin")
-IMAGE(celoraImagePtx, "compute_70.ptx")
+IMAGE(celoraImagePtx, "compute_80.ptx")
 
 // Machine code serves the GPUs of its own major version, from its minor one on; what there is none for compiles the PTX.
 const char* imageFor(int major, int minor) {

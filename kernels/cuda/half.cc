@@ -23,8 +23,8 @@ WeightMatrix Weights::read(const Call& call, int real, const char* name, const S
   return {FLOAT32, input.data, input.shape[0], input.shape[1]};
 }
 
-const float* WeightMatrix::floats(Call& call) const {
-  if (precision == FLOAT32) return static_cast<const float*>(data);
+float* WeightMatrix::floats(Call& call) const {
+  if (precision == FLOAT32) return static_cast<float*>(data);
   float* decoded = call.temporary({rows, columns});
   LAUNCH(call, unpack_half, call.blocksFor(rows * columns), {BLOCK}, halves(), decoded, rows * columns, columns,
          halfStride(columns), precision == BFLOAT16);

@@ -15,7 +15,7 @@ struct WeightMatrix {
 
   const unsigned short* halves() const { return static_cast<const unsigned short*>(data); }
   // All of it as float32, decoded if need be.
-  const float* floats(Call& call) const;
+  float* floats(Call& call) const;
   // c [m, n] = a [m, k] · W, or a · Wᵀ if turned. Of a bfloat16 matrix, a is rounded to bfloat16 too where the device
   // multiplies in it; the sums are float32.
   void multiply(Call& call, int64_t m, const float* a, bool turned, float* c, bool tf32) const;

@@ -2,6 +2,7 @@
 #pragma once
 #include "op.h"
 
+std::vector<Registration> approxGradOps();
 std::vector<Registration> attentionOps();
 std::vector<Registration> columnOps();
 std::vector<Registration> crossEntropyOps();

@@ -104,8 +104,8 @@ export interface ApproxActivationGradInputs extends AdapterTerm {
 export type ApproxActivationGradAttrs = WeightAttrs;
 
 /**
- * R[:,I] in the layout that this backend's ApproxActivationGrad reads best: [in, k], or [k, in] as the portable one; at half
- * precision, in words, if the kernel is.
+ * R[:,I] in the layout that this backend's ApproxActivationGrad reads best: [in, k], [in, k and more], up to a multiple of
+ * 32, or [k, in] as the portable one; at half precision, in words, if the kernel is.
  */
 export const PackColumns = 'PackColumns';
 export interface PackColumnsInputs {

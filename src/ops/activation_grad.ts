@@ -61,6 +61,27 @@ export function activationGrad(
   return runKernel(ActivationGrad, {...inputs, kernel}, {transposed, half});
 }
 
+/** What backends keep beside packed columns fills the matrix up to a multiple of so many columns. */
+const PACKED_MULTIPLE = 32;
+
+/**
+ * in, of packed columns in the layouts that backends give them: [k, in], [in, k], or [in, more] where that is a multiple of
+ * PACKED_MULTIPLE. Where two of these fit, the factors say which it is.
+ */
+function inputsOfPacked(
+  op: string,
+  {packed, indices, frozenA, loraA}: WithWeights<ApproxActivationGradInputs, 'packed'>,
+): number {
+  const [rows, columns] = shapeOf(packed);
+  const k = indices.size;
+  const sizes: number[] = [];
+  if (rows === k) sizes.push(columns);
+  if (columns === k || (columns > k && columns % PACKED_MULTIPLE === 0)) sizes.push(rows);
+  const size = sizes.find((one) => one === (frozenA ?? loraA)?.shape[0]) ?? sizes[0];
+  if (size !== undefined) return size;
+  throw new Error(`${op}: packed must hold ${k} · in numbers, but its shape is [${rows},${columns}]`);
+}
+
 /**
  * The approximated activation gradient dx ≈ dy[:,I] R[:,I]ᵀ + (dy B₀ᵀ) A₀ᵀ + (s dy Bᵀ) Aᵀ (arXiv 2502.01378: the
  * approximated matmul on the residual of Double-LoRA).
@@ -72,13 +93,7 @@ export function approxActivationGrad(inputs: WithWeights<ApproxActivationGradInp
   const op = 'approxActivationGrad';
   const [, out] = matrix(op, 'dy', inputs.dy);
   vector(op, 'indices', inputs.indices, undefined, 'int32');
-  const [rows, columns] = shapeOf(inputs.packed);
-  const size = (rows * columns) / inputs.indices.size;
-  if (!Number.isInteger(size)) {
-    throw new Error(
-      `${op}: packed must hold ${inputs.indices.size} · in numbers, but its shape is [${rows},${columns}]`,
-    );
-  }
+  const size = inputsOfPacked(op, inputs);
   checkFactors(op, size, out, inputs);
   checkAdapter(op, size, inputs);
   const {tensor: packed, half} = operandOf(inputs.packed);
@@ -100,9 +115,14 @@ export function packColumns(inputs: WithWeights<PackColumnsInputs, 'kernel'>, tr
   checkFactors(op, size, out, inputs);
   const {tensor: kernel, half} = operandOf(inputs.kernel);
   const packed = runKernel<Tensor>(PackColumns, {...inputs, kernel}, {transposed, half});
-  // [in, k] or [k, in], as the backend likes
-  const columns = size + inputs.indices.size - packed.shape[0]!;
-  return weightsOf(packed, half && {format: half.format, columns});
+  if (!half) return packed;
+  const [rows, words] = packed.shape as [number, number];
+  // [in, k] or [k, in], as the backend likes, or more columns, of which there is an even count
+  const columns = size + inputs.indices.size - rows;
+  return weightsOf(packed, {
+    format: half.format,
+    columns: words === Math.ceil(columns / 2) ? columns : 2 * words,
+  });
 }
 
 /**

@@ -27,7 +27,7 @@ export const selectColumns = (
   {k}: SelectColumnsAttrs,
 ): TensorInfo => runSingle(backend, {name: 'SelectColumns', reals: [scores], counts: {k}});
 
-/** The layout is [in, k], so that the approximated gradient has the same form as the exact one. */
+/** The layout is [R[:,I] | A₀ | room for an adapter], so that the approximated gradient is one product, of the exact one's form. */
 export function packColumns(
   backend: TensorFlowBackend,
   {kernel, indices, frozenA, frozenB}: PackColumnsInputs,

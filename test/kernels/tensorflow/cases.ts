@@ -28,10 +28,10 @@ const labels = (n: number, classes: number) =>
   );
 
 // beyond one block, tile, part or table of each kernel, none of the sizes a multiple of theirs
-export const [ROWS, IN, OUT, K] = [300, 70, 1100, 275];
-const [RANK, FROZEN] = [3, 5];
-export const factors = () => ({frozenA: random([IN, FROZEN], 5), frozenB: random([FROZEN, OUT], 6)});
-export const adapter = () => ({loraA: random([IN, RANK], 7), loraDy: random([ROWS, RANK], 8)});
+export const [ROWS, IN, OUT, K, RANK] = [300, 70, 1100, 275, 3];
+const FROZEN = 5;
+export const factors = (rank = FROZEN) => ({frozenA: random([IN, rank], 5), frozenB: random([rank, OUT], 6)});
+export const adapter = (rank = RANK) => ({loraA: random([IN, rank], 7), loraDy: random([ROWS, rank], 8)});
 const rows = () => ({x: random([ROWS, 300], 1), dy: random([ROWS, 300], 2), weight: random([300], 3)});
 /** n, k and m of products in which n or m is a rank: at most 16, or more. */
 const SKINNY: [number, number, number][] = [
@@ -98,6 +98,13 @@ export const CASES: Case[] = [
     kernel: names.SelectColumns,
     inputs: () => ({scores: random([5000], 1)}),
     attrs: {k: 1700},
+    exact: true,
+  },
+  {
+    // more than the threads hold in registers
+    kernel: names.SelectColumns,
+    inputs: () => ({scores: random([13_001], 3)}),
+    attrs: {k: 3000},
     exact: true,
   },
   {

@@ -5,7 +5,20 @@ import {runKernel} from '../../../src/kernels/register.ts';
 import * as training from '../../../src/kernels/training_kernel_names.ts';
 import {describeOwnOps, expectClose, expectNoLeaks} from '../../backends.ts';
 import {watchOps} from '../../support/tensorflow_ops.ts';
-import {adapter, CASES, type Case, factors, IN, type Inputs, indices, K, OUT, ROWS, random} from './cases.ts';
+import {
+  adapter,
+  CASES,
+  type Case,
+  factors,
+  IN,
+  type Inputs,
+  indices,
+  K,
+  OUT,
+  RANK,
+  ROWS,
+  random,
+} from './cases.ts';
 
 const FLAG = 'CELORA_TENSORFLOW_OPS';
 
@@ -52,26 +65,71 @@ describeOwnOps('ops beside the stock ones', () => {
       const ops = opsOf(() => results(example, inputs, true));
       const isClone = (example.attrs as {score?: string} | undefined)?.score === 'weight';
       expect(ops, example.kernel).to.have.length(isClone ? 0 : 1);
-      if (!isClone) expect(ops[0]).to.match(/^Celora3/);
+      if (!isClone) expect(ops[0]).to.match(/^Celora4/);
     }
   });
 
-  it('pack columns for the approximated gradient, with and without frozen factors and adapter', async () => {
-    for (const transposed of [false, true]) {
-      for (const frozen of [{}, factors()]) {
-        for (const adapted of [{}, adapter()]) {
-          const kernel = random(transposed ? [OUT, IN] : [IN, OUT], 1);
-          const [dy, chosen] = [random([ROWS, OUT], 2), indices(K, OUT)];
-          const gradient = (own: boolean) => {
-            const pack = {kernel: names.PackColumns, inputs: () => ({}), attrs: {transposed}};
-            const [packed] = results(pack, {kernel, indices: chosen, ...frozen}, own) as [tf.Tensor];
-            const grad = {kernel: names.ApproxActivationGrad, inputs: () => ({})};
-            return results(grad, {dy, indices: chosen, packed, ...frozen, ...adapted}, own)[0]!;
-          };
-          await expectClose(gradient(true), await gradient(false).data(), 2e-5);
+  /** dx of the same columns by our ops and by stock ones. */
+  async function expectSameGradient(
+    kernel: tf.Tensor,
+    chosen: tf.Tensor,
+    frozen: object,
+    adapted: object,
+    transposed = false,
+  ) {
+    const dy = random([ROWS, OUT], 2);
+    const gradient = (own: boolean) => {
+      const pack = {kernel: names.PackColumns, inputs: () => ({}), attrs: {transposed}};
+      const [packed] = results(pack, {kernel, indices: chosen, ...frozen}, own) as [tf.Tensor];
+      const grad = {kernel: names.ApproxActivationGrad, inputs: () => ({})};
+      return results(grad, {dy, indices: chosen, packed, ...frozen, ...adapted}, own)[0]!;
+    };
+    await expectClose(gradient(true), await gradient(false).data(), 2e-5);
+  }
+
+  for (const transposed of [false, true]) {
+    // ranks of one tile and of more, and adapters that fit beside the packed columns and that do not
+    it(`pack columns for the approximated gradient${transposed ? ' of a turned kernel' : ''}`, async () => {
+      const kernel = random(transposed ? [OUT, IN] : [IN, OUT], 1);
+      for (const frozen of [{}, factors(), factors(16), factors(20)]) {
+        for (const adapted of [{}, adapter(), adapter(40)]) {
+          await expectSameGradient(kernel, indices(K, OUT), frozen, adapted, transposed);
         }
       }
+    });
+  }
+
+  it('approximate by columns that do not ascend, and by one taken twice', async () => {
+    const kernel = random([IN, OUT], 1);
+    for (const chosen of [
+      [1099, 0, 300, 7],
+      [5, 5, 900],
+    ]) {
+      await expectSameGradient(kernel, tf.tensor1d(chosen, 'int32'), factors(), adapter());
     }
+  });
+
+  it('write an adapter beside the packed columns that leaves no trace in the next gradient', async () => {
+    const [kernel, dy, chosen, frozen] = [
+      random([IN, OUT], 1),
+      random([ROWS, OUT], 2),
+      indices(K, OUT),
+      factors(),
+    ];
+    const [packed] = results(
+      {kernel: names.PackColumns, inputs: () => ({}), attrs: {transposed: false}},
+      {kernel, indices: chosen, ...frozen},
+      true,
+    ) as [tf.Tensor];
+    const gradient = (adapted: object) =>
+      results(
+        {kernel: names.ApproxActivationGrad, inputs: () => ({})},
+        {dy, indices: chosen, packed, ...frozen, ...adapted},
+        true,
+      )[0]!;
+    const expected = await gradient({}).data();
+    gradient({loraA: tf.fill([IN, RANK], Number.NaN), loraDy: random([ROWS, RANK], 8)});
+    await expectClose(gradient({}), expected, 0);
   });
 });
 

@@ -50,7 +50,7 @@ describeOwnOps('ops given what does not fit', () => {
   });
 
   it('refuse indices that are out of range; on a GPU, which they do not wait for, they make them NaN', async () => {
-    const [dy, packed] = [tf.ones([2, 3]), tf.ones([4, 2])];
+    const [dy, packed] = [tf.ones([2, 3]), tf.ones([4, 32])];
     const op = {
       name: 'ApproxActivationGrad',
       reals: [dy, packed],
@@ -67,6 +67,10 @@ describeOwnOps('ops given what does not fit', () => {
       const message = `ApproxActivationGrad: indices must be below 3, but has ${index}`;
       await failsOrIsNaN({...op, integers}, message);
     }
+    fails(
+      {...op, reals: [dy, tf.ones([4, 2])], integers: [tf.tensor1d([0, 1], 'int32')]},
+      'ApproxActivationGrad: packed must be of shape [any, 32], but is [4, 2]',
+    );
     const labels = tf.tensor1d([0, 3], 'int32');
     await failsOrIsNaN(
       {name: 'CrossEntropy', reals: [dy], integers: [labels], outputs: 3},

@@ -1,0 +1,46 @@
+// Products of small tiles by a warp, on tensor cores where they take TF32.
+#pragma once
+#include "common.cuh"
+
+// c [16, 8] += a [16, 8] · b [8, 8], of which each lane has some numbers; with g = lane / 4 and t = lane % 4
+//   a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4);  b: (t, g), (t + 4, g);
+//   c: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+// As precise as float32 but for the last bits: tensor cores take the upper 11 bits of a number, so that a factor goes in as two
+// such, and the product of the lower parts, below 2⁻²² of the whole, is left out.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+__device__ inline float upperOf(float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe000u); }
+
+__device__ inline void multiplyUpper(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])), "r"(__float_as_uint(a[3])),
+        "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+}
+
+__device__ inline void multiplyTiles(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+  float upperA[4], lowerA[4], upperB[2], lowerB[2];
+#pragma unroll
+  for (int i = 0; i < 4; i++) lowerA[i] = a[i] - (upperA[i] = upperOf(a[i]));
+#pragma unroll
+  for (int i = 0; i < 2; i++) lowerB[i] = b[i] - (upperB[i] = upperOf(b[i]));
+  multiplyUpper(c, lowerA, upperB);
+  multiplyUpper(c, upperA, lowerB);
+  multiplyUpper(c, upperA, upperB);
+}
+#else
+__device__ inline void multiplyTiles(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+  const int lane = threadIdx.x % 32, g4 = lane / 4 * 4, column = lane % 4 * 8;
+#pragma unroll
+  for (int t = 0; t < 4; t++) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      const float upper = __shfl_sync(~0u, a[2 * half], g4 + t), lower = __shfl_sync(~0u, a[2 * half + 1], g4 + t);
+      const float first = __shfl_sync(~0u, b[half], column + t), second = __shfl_sync(~0u, b[half], column + 4 + t);
+      c[0] += upper * first;
+      c[1] += upper * second;
+      c[2] += lower * first;
+      c[3] += lower * second;
+    }
+  }
+}
+#endif
