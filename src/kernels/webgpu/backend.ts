@@ -18,7 +18,7 @@ export interface WebGPUBackend extends KernelBackend {
   dispatchCountInPass: number;
   commandQueueOwnedIds: WeakSet<object>;
   bufferManager: {
-    acquireBuffer(size: number, usage: number): GPUBuffer;
+    acquireBuffer(size: number, usage: number, mappedAtCreation?: boolean, reuse?: boolean): GPUBuffer;
     /** By `${size}_${usage}`. */
     freeBuffers: Map<string, GPUBuffer[]>;
     numBytesAllocated: number;

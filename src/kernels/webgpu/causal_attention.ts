@@ -58,13 +58,14 @@ function run(backend: WebGPUBackend, {batch, t, c, attrs, segments}: Attention, 
   const inputs: Binding[] = Object.entries(matrices).map(([name, tensor]) => ({name, tensor, type}));
   const plain = (tensors: Record<string, TensorInfo> = {}): Binding[] =>
     Object.entries(tensors).map(([name, tensor]) => ({name, tensor}));
-  const parts = inputs.flatMap(({name}) => [
-    instantiate(shaders.matrix, name),
-    instantiate(shaders.attention_matrix, name),
-  ]);
+  const readers = () =>
+    inputs.flatMap(({name}) => [
+      instantiate(shaders.matrix, name),
+      instantiate(shaders.attention_matrix, name),
+    ]);
   dispatch(backend, {
     label,
-    source: [...parts, shaders.attention_tile, source].join('\n'),
+    source: () => [...readers(), shaders.attention_tile, source].join('\n'),
     specialization: {
       ACROSS: c <= 64 ? 8 : 16,
       VEC4: vec4,

@@ -84,7 +84,8 @@ export function packColumns(
       : [];
   dispatch(backend, {
     label: 'PackColumns',
-    source: [...(half ? [shaders.decode_half, shaders.encode_half] : []), shaders.pack_columns].join('\n'),
+    source: () =>
+      [...(half ? [shaders.decode_half, shaders.encode_half] : []), shaders.pack_columns].join('\n'),
     specialization: {
       TURNED: transposed,
       FACTORS: factors.length > 0,

@@ -19,7 +19,7 @@ export function countLabels(
   const scale = backend.makeTensorInfo([], 'float32');
   dispatch(backend, {
     label: 'CountLabels',
-    source: [shaders.reduce_group, shaders.count_labels].join('\n'),
+    source: () => [shaders.reduce_group, shaders.count_labels].join('\n'),
     specialization: {},
     outputs: [
       {name: 'counted', tensor: counted, type: 'i32'},
@@ -41,7 +41,7 @@ export function crossEntropy(backend: WebGPUBackend, {logits, labels}: CrossEntr
   }));
   dispatch(backend, {
     label: 'CrossEntropy',
-    source: [shaders.reduce_group, shaders.cross_entropy].join('\n'),
+    source: () => [shaders.reduce_group, shaders.cross_entropy].join('\n'),
     specialization: {VEC4: vec4},
     outputs,
     inputs: [

@@ -1,6 +1,7 @@
 import {type TensorInfo, util} from '@tensorflow/tfjs-core';
 import {replaceMethod} from '../../gradients/engine.ts';
 import type {WebGPUBackend} from './backend.ts';
+import {oldestNext} from './kept.ts';
 
 /** A tensor of a pass, by the name that the shader has for it. */
 export interface Operand {
@@ -69,8 +70,10 @@ export class DeviceErrors {
     requireWithinLimits(backend.device, label, operand);
     const bytes = bytesOf(operand.tensor);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const free = backend.bufferManager.freeBuffers.get(`${bytes}_${usage}`);
     // to watch costs more than to take a buffer that is free
-    if (backend.bufferManager.freeBuffers.get(`${bytes}_${usage}`)?.length) {
+    if (free?.length) {
+      oldestNext(free);
       backend.uploadToGPU(dataId);
       return;
     }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {WebGPUBackend} from './backend.ts';
 import {DeviceErrors, type Operand, requireWithinLimits} from './device_errors.ts';
 import {grid} from './grid.ts';
-import {identities, keepAtMost} from './kept.ts';
+import {bufferId, identities, keepAtMost} from './kept.ts';
 import {type Pipeline, Pipelines} from './pipelines.ts';
 import type {Specialization} from './shader.ts';
 import {to_float} from './shaders.ts';
@@ -19,8 +19,8 @@ export interface Binding {
 export interface Dispatch {
   /** What profiles call it. */
   label: string;
-  /** Text with entry point `main`; it declares neither its buffers nor its uniforms. */
-  source: string;
+  /** Text with entry point `main`; it declares neither its buffers nor its uniforms. A function is called to compile it. */
+  source: string | (() => string);
   specialization: Specialization;
   outputs: readonly Binding[];
   inputs: readonly Binding[];
@@ -43,7 +43,7 @@ function lendUniform(backend: WebGPUBackend, {size, usage}: GPUBufferDescriptor)
 class DeviceCache {
   private readonly uniforms = keepAtMost<GPUBuffer>();
   private readonly groups = keepAtMost<GPUBindGroup>();
-  private readonly idOf = identities();
+  private readonly pipelineId = identities();
   private readonly device: GPUDevice;
   readonly pipelines: Pipelines;
   readonly errors: DeviceErrors;
@@ -70,7 +70,9 @@ class DeviceCache {
 
   /** `checkNew` throws if one of the buffers, which were not bound together before, cannot be bound. */
   group({pipeline, layout}: Pipeline, buffers: GPUBuffer[], checkNew: () => void): GPUBindGroup {
-    return this.groups(`${[pipeline, ...buffers].map(this.idOf)}`, () => {
+    let key = `${this.pipelineId(pipeline)}`;
+    for (const buffer of buffers) key += ` ${bufferId(buffer)}`;
+    return this.groups(key, () => {
       checkNew();
       const entries = buffers.map((buffer, binding) => ({binding, resource: {buffer}}));
       return this.device.createBindGroup({layout, entries});

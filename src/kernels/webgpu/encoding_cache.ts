@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import {replaceMethod} from '../../gradients/engine.ts';
+import {replaceMethod, restoreAll} from '../../gradients/engine.ts';
 import {sharedInstall} from '../../gradients/shared_install.ts';
 import type {WebGPUBackend} from './backend.ts';
-import {identities, keepAtMost} from './kept.ts';
+import {bufferId, identities, keepAtMost, oldestNext} from './kept.ts';
 
 /** One field of a program's uniforms, as tfjs's backend describes it. */
 interface Field {
@@ -53,20 +53,33 @@ function cacheUniforms(backend: WebGPUBackend): () => void {
   });
 }
 
-/** Bind groups by layout and buffers: buffers are reused, so that a step meets the groups of the one before. */
+/** Bind groups by layout and buffers. */
 function cacheBindGroups(device: GPUDevice): () => void {
   const kept = keepAtMost<GPUBindGroup>();
-  const idOf = identities();
+  const layoutId = identities();
   return replaceMethod(device, 'createBindGroup', (stock) => (descriptor) => {
     const make = () => stock.call(device, descriptor);
     const parts: string[] = [];
     for (const {binding, resource} of descriptor.entries) {
       const {buffer, offset = 0, size = 0} = resource as GPUBufferBinding;
       if (buffer === undefined) return make(); // a texture
-      parts.push(`${binding}:${idOf(buffer)}:${offset}:${size}`);
+      parts.push(`${binding}:${bufferId(buffer)}:${offset}:${size}`);
     }
-    return kept(`${idOf(descriptor.layout)};${parts}`, make);
+    return kept(`${layoutId(descriptor.layout)};${parts}`, make);
   });
+}
+
+/** A step meets the bind groups of the one before. */
+function orderBuffers({bufferManager}: WebGPUBackend): () => void {
+  return replaceMethod(
+    bufferManager,
+    'acquireBuffer',
+    (stock) =>
+      function (this: typeof bufferManager, size, usage, ...others) {
+        oldestNext(this.freeBuffers.get(`${size}_${usage}`));
+        return stock.call(this, size, usage, ...others);
+      },
+  );
 }
 
 /** Layouts by pipeline: one is asked for at every dispatch, and is another object each time. */
@@ -87,10 +100,12 @@ function cacheLayouts(): () => void {
 
 const install = sharedInstall(() => {
   const backend = tf.backend() as WebGPUBackend;
-  const restores = [cacheUniforms(backend), cacheBindGroups(backend.device), cacheLayouts()];
-  return () => {
-    for (const restore of restores) restore();
-  };
+  return restoreAll([
+    cacheUniforms(backend),
+    cacheBindGroups(backend.device),
+    orderBuffers(backend),
+    cacheLayouts(),
+  ]);
 });
 
 /**

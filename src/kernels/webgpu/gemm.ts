@@ -78,12 +78,14 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
     if (name === 'a0' && indices) return shaders.gathered_matrix;
     return name === 'b0' && half ? shaders.half_matrix : shaders.matrix;
   };
-  const parts = matrices.map(({name}) => instantiate(readerOf(name), name));
-  if (half) parts.unshift(shaders.decode_half);
+  const source = () => {
+    const readers = matrices.map(({name}) => instantiate(readerOf(name), name));
+    return [...(half ? [shaders.decode_half] : []), ...readers, shaders.gemm].join('\n');
+  };
   const tile = wide ? 128 : 64;
   dispatch(backend, {
     label,
-    source: [...parts, shaders.gemm].join('\n'),
+    source,
     specialization: {
       RUN: wide ? 8 : 4,
       WIDE: wide,

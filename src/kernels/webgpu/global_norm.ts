@@ -21,7 +21,7 @@ export function globalNorm(
   const outputs = ['norm', 'scale'].map((name) => ({name, tensor: backend.makeTensorInfo([], 'float32')}));
   dispatch(backend, {
     label: 'GlobalNorm',
-    source: [shaders.reduce_group, shaders.global_norm].join('\n'),
+    source: () => [shaders.reduce_group, shaders.global_norm].join('\n'),
     specialization: {},
     outputs,
     inputs: [{name: 'squares', tensor: squares}],

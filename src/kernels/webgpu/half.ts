@@ -14,7 +14,7 @@ export function packHalf(backend: WebGPUBackend, {x}: PackHalfInputs, {format}: 
   const output = backend.makeTensorInfo([rows, Math.ceil(columns / 2)], 'int32');
   dispatch(backend, {
     label: 'PackHalf',
-    source: [shaders.encode_half, shaders.pack_half].join('\n'),
+    source: () => [shaders.encode_half, shaders.pack_half].join('\n'),
     specialization: {BRAIN: format === 'bfloat16'},
     outputs: [{name: 'words', tensor: output, type: 'u32'}],
     inputs: [{name: 'x', tensor: x}],
@@ -33,7 +33,7 @@ export function unpackHalf(
   const output = backend.makeTensorInfo([rows, columns], 'float32');
   dispatch(backend, {
     label: 'UnpackHalf',
-    source: [shaders.decode_half, shaders.unpack_half].join('\n'),
+    source: () => [shaders.decode_half, shaders.unpack_half].join('\n'),
     specialization: {BRAIN: format === 'bfloat16'},
     outputs: [{name: 'x', tensor: output}],
     inputs: [{name: 'words', tensor: words, type: 'u32'}],

@@ -38,7 +38,7 @@ function run(backend: WebGPUBackend, pass: Pass): void {
     Object.entries(tensors).map(([name, tensor]) => ({name, tensor, type}));
   dispatch(backend, {
     label,
-    source: [shaders.reduce_group, shaders.norm_row, source].join('\n'),
+    source: () => [shaders.reduce_group, shaders.norm_row, source].join('\n'),
     specialization: {VEC4: vec4, CENTRED: centred, ...conditions},
     outputs: bind(outputs),
     inputs: bind(inputs),

@@ -6,10 +6,14 @@ export interface Pipeline {
   layout: GPUBindGroupLayout;
 }
 
-const typesOf = ({outputs, inputs}: Dispatch) => [...outputs, ...inputs].map(({type = 'f32'}) => type);
-
-const keyOf = (dispatch: Dispatch): string =>
-  `${dispatch.label} ${Object.entries(dispatch.specialization)} ${typesOf(dispatch)}`;
+/** Made at every pass, hence by no more than concatenation. */
+function keyOf({label, specialization, outputs, inputs}: Dispatch): string {
+  let key = label;
+  for (const name in specialization) key += ` ${name} ${specialization[name]}`;
+  for (const {type = 'f32'} of outputs) key += ` ${type}`;
+  for (const {type = 'f32'} of inputs) key += ` ${type}`;
+  return key;
+}
 
 /** The shader's text with its bindings and uniforms declared. */
 function codeOf(dispatch: Dispatch): string {
@@ -25,7 +29,7 @@ function codeOf(dispatch: Dispatch): string {
     ...bindings.map(declare),
     `struct Uniforms { ${fields.join(' ')} }`,
     `@group(0) @binding(${bindings.length}) var<uniform> u: Uniforms;`,
-    specialize(source, specialization),
+    specialize(typeof source === 'string' ? source : source(), specialization),
   ].join('\n');
 }
 

@@ -22,7 +22,7 @@ export function rowSquares(backend: WebGPUBackend, {label, x, size, length, root
   const output = backend.makeTensorInfo([rows], 'float32');
   dispatch(backend, {
     label,
-    source: [shaders.reduce_group, shaders.row_squares].join('\n'),
+    source: () => [shaders.reduce_group, shaders.row_squares].join('\n'),
     specialization: {VEC4: vec4, ROOT: root},
     outputs: [{name: 'squares', tensor: output}],
     inputs: [{name: 'x', tensor: x, type: vec4 ? 'vec4f' : 'f32'}],

@@ -17,7 +17,7 @@ export function sampleRows(
   const weights = backend.makeTensorInfo([rows], 'float32');
   dispatch(backend, {
     label: 'SampleRows',
-    source: [shaders.reduce_group, shaders.sample_rows].join('\n'),
+    source: () => [shaders.reduce_group, shaders.sample_rows].join('\n'),
     specialization: {},
     outputs: [
       {name: 'indices', tensor: indices, type: 'i32'},

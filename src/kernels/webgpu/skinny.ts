@@ -48,7 +48,7 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
   ];
   dispatch(backend, {
     label,
-    source: [...matrices.map(({name}) => instantiate(shaders.matrix, name)), shaders.skinny].join('\n'),
+    source: () => [...matrices.map(({name}) => instantiate(shaders.matrix, name)), shaders.skinny].join('\n'),
     specialization: {
       COLUMNS: columns,
       MANY: columns > 4,

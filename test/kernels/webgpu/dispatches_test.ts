@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
-import {AdamW, crossEntropy} from '../../../src/index.ts';
+import {AdamW, crossEntropy, gatedUnit} from '../../../src/index.ts';
 import * as names from '../../../src/kernels/kernel_names.ts';
 import {runKernel} from '../../../src/kernels/register.ts';
 import * as training from '../../../src/kernels/training_kernel_names.ts';
@@ -86,5 +86,32 @@ describeShaders('kernels of a training step', () => {
     expect(made).to.equal(0);
     tf.dispose(variables);
     optimizer.dispose();
+  });
+
+  it('a step meets the bind groups of those before, in whatever order their tensors are freed', async () => {
+    const x = tf.ones([3, 8]);
+    const order = [0, 1, 2, 3];
+    const step = async () => {
+      const made = order.map(() => gatedUnit(x, x));
+      const last = gatedUnit(made[0]!, made[3]!);
+      await last.data();
+      tf.dispose([last, ...order.map((i) => made[i]!)]);
+      order.push(order.shift()!);
+    };
+    for (let i = 0; i < 3; i++) await step();
+    const {device} = tf.backend() as WebGPUBackend;
+    let made = 0;
+    const createBindGroup = device.createBindGroup;
+    device.createBindGroup = function (descriptor) {
+      made++;
+      return createBindGroup.call(this, descriptor);
+    };
+    try {
+      for (let i = 0; i < 8; i++) await step();
+    } finally {
+      Reflect.deleteProperty(device, 'createBindGroup');
+    }
+    expect(made).to.equal(0);
+    x.dispose();
   });
 });
