@@ -27,8 +27,11 @@ KERNEL void __launch_bounds__(256, 3)
   __shared__ int oneByOne;
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
   const Size row0 = (Size)blockIdx.x * ROWS, start = blockIdx.y * part, end = min(k, start + part);
-  const bool aligned = k % 4 == 0, alignedB = aligned && strideK == 1 && strideN % 4 == 0;
-  // what a thread loads: group `lane` of four of rows warp, warp + 8 … of a and of columns of b
+  const bool aligned = k % 4 == 0, byRows = strideN == 1 && strideK != 1;
+  const bool alignedB = byRows ? strideK % 4 == 0 : aligned && strideK == 1 && strideN % 4 == 0;
+  // what a thread loads: group `lane` of four of rows warp, warp + 8 … of a and of columns of b; or, if b lies by rows, four of
+  // a row each
+  const int rowOfB = thread / 4, columnOfB = thread % 4 * 4;
   float4 rows[ROWS / 8], columns[WIDTH / 8];
   const auto load = [&](Size at) {
     const Size i = at + 4 * lane;
@@ -40,8 +43,9 @@ KERNEL void __launch_bounds__(256, 3)
     }
 #pragma unroll
     for (int q = 0; q < WIDTH / 8; q++) {
-      const Size column = warp + 8 * q;
-      columns[q] = column < n ? fourOf(b + column * strideN, i, k, strideK, alignedB) : none;
+      const Size column = warp + 8 * q, row = at + rowOfB + DEPTH / 2 * q;
+      if (byRows) columns[q] = row < k ? fourOf(b + row * strideK, columnOfB, n, 1, alignedB) : none;
+      else columns[q] = column < n ? fourOf(b + column * strideN, i, k, strideK, alignedB) : none;
     }
   };
   load(start);
@@ -81,7 +85,17 @@ KERNEL void __launch_bounds__(256, 3)
 #pragma unroll
     for (int q = 0; q < ROWS / 8; q++) left[warp + 8 * q][lane] = rows[q];
 #pragma unroll
-    for (int q = 0; q < WIDTH / 8; q++) right[warp + 8 * q][lane] = columns[q];
+    for (int q = 0; q < WIDTH / 8; q++) {
+      if (!byRows) {
+        right[warp + 8 * q][lane] = columns[q];
+        continue;
+      }
+      float* to = (float*)right + columnOfB * 4 * PITCH + rowOfB + DEPTH / 2 * q;
+      to[0] = columns[q].x;
+      to[4 * PITCH] = columns[q].y;
+      to[8 * PITCH] = columns[q].z;
+      to[12 * PITCH] = columns[q].w;
+    }
     __syncthreads();
     if (chunk + 1 < chunks) load(start + (Size)(chunk + 1) * DEPTH);
     const float* numbers = (const float*)left;

@@ -44,9 +44,9 @@ if wants ops; then
   bench 60 ops ops --rounds 5
 fi
 if wants gradient; then
-  sizes='--shape 2048,4096,11008 --shape 2048,4096,4096 --shape 2048,2048,5632 --shape 2048,5632,2048 --shape 2048,2048,2048 --shape 2048,1024,1024'
-  bench 60 gradient-tf32 gradient $own $sizes
-  NVIDIA_TF32_OVERRIDE=0 bench 60 gradient-fp32 gradient $own --shape 2048,4096,11008
+  sizes='--shape 2048,4096,11008 --shape 2048,4096,4096 --shape 2048,2048,5632 --shape 2048,5632,2048 --shape 2048,2048,2048 --shape 2048,1024,2816'
+  bench 120 gradient-tf32 gradient $own $sizes
+  NVIDIA_TF32_OVERRIDE=0 bench 90 gradient-fp32 gradient $own --shape 2048,4096,11008 --shape 2048,1024,2816
 fi
 if wants step; then
   bench 60 step-tf32 step --own $own
