@@ -1,3 +1,4 @@
+import type {Base} from '../../src/index.ts';
 import type {LlamaConfig} from './config.ts';
 
 /** What of a training run decides how much memory it takes. */
@@ -10,9 +11,12 @@ export interface TrainingSize {
   rank: number;
   keep: number;
   frozenRank: number;
+  /** How the weights are held. */
+  base: Base;
 }
 
 const FLOAT = 4;
+const HALF = 2;
 /** Logits are computed in chunks of rows; see `linearCrossEntropy`. */
 const LOGITS_CHUNK = 256 * 2 ** 20;
 
@@ -37,16 +41,18 @@ function matrices({hiddenSize: hidden, intermediateSize: wide, ...config}: Llama
  */
 export function trainingMemory(config: LlamaConfig, size: TrainingSize): number {
   const {hiddenSize: hidden, intermediateSize: wide, numLayers, vocabSize, tiedHead} = config;
-  const {batch, seq, rank, keep, frozenRank} = size;
+  const {batch, seq, rank, keep, frozenRank, base} = size;
+  const held = base === 'float32' ? FLOAT : HALF;
   const all = matrices(config);
   const sum = (of: (inputs: number, out: number) => number) =>
     numLayers * all.reduce((total, [inputs, out]) => total + of(inputs, out), 0);
   const weights = sum((inputs, out) => inputs * out) + (tiedHead ? 1 : 2) * vocabSize * hidden;
-  const packed =
-    keep < 1 ? sum((inputs, out) => keep * inputs * out + 2 * Math.min(frozenRank, inputs, out) * out) : 0;
+  const isApproximate = keep < 1;
+  const packed = isApproximate ? sum((inputs, out) => keep * inputs * out) : 0;
+  const factors = isApproximate ? sum((inputs, out) => 2 * Math.min(frozenRank, inputs, out) * out) : 0;
   const adapters = sum((inputs, out) => rank * (inputs + out));
   const kv = config.numKvHeads * config.headDim;
   const activations = batch * seq * numLayers * (12 * hidden + 6 * kv + 7 * wide);
   const logits = 3 * Math.min(batch * seq * vocabSize * FLOAT, LOGITS_CHUNK);
-  return FLOAT * (2 * weights + packed + 6 * adapters + activations) + logits;
+  return held * (2 * weights + packed) + FLOAT * (factors + 6 * adapters + activations) + logits;
 }

@@ -28,12 +28,14 @@ describe('trainingMemory', () => {
 
   it('is near the peak of a run, for several shapes of models and batches', async () => {
     const wide = {hidden_size: 96, intermediate_size: 256, num_attention_heads: 4, num_key_value_heads: 2};
-    for (const changes of [
-      {...wide, num_hidden_layers: 3},
-      {...wide, hidden_size: 192, head_dim: 48},
-    ]) {
+    for (const [changes, base] of [
+      [{...wide, num_hidden_layers: 3}, 'float32'],
+      [{...wide, num_hidden_layers: 3}, 'float16'],
+      [{...wide, hidden_size: 192, head_dim: 48}, 'float32'],
+      [{...wide, hidden_size: 192, head_dim: 48}, 'bfloat16'],
+    ] as const) {
       const json = tinyConfig({...changes, max_position_embeddings: 128});
-      const {model, config} = await loadLlama(tinyModel(json, randomTensors(json)));
+      const {model, config} = await loadLlama(tinyModel(json, randomTensors(json)), {base});
       const ids = Int32Array.from({length: 5000}, (_, i) => (i * 7) % config.vocabSize);
       for (const [batch, seq, rank, keep] of [
         [1, 32, 8, 0.5],
@@ -51,8 +53,11 @@ describe('trainingMemory', () => {
           }),
         );
         removeCELoRA(model);
-        const estimated = trainingMemory(config, {batch, seq, rank, keep, frozenRank: 8});
-        expect(estimated / peak, `batch ${batch}, seq ${seq}, keep ${keep}`).to.be.within(0.75, 1.25);
+        const estimated = trainingMemory(config, {batch, seq, rank, keep, frozenRank: 8, base});
+        expect(estimated / peak, `${base}, batch ${batch}, seq ${seq}, keep ${keep}`).to.be.within(
+          0.75,
+          1.25,
+        );
       }
       model.dispose();
     }

@@ -30,6 +30,8 @@ describe('llamaFiles', () => {
     ['a tied head', tinyConfig(), {}],
     ['a head of its own, and biases', UNTIED, {}],
     ['tables in parts', UNTIED, {mostBytes: 300}],
+    ['half precision', tinyConfig(), {base: 'float16'}],
+    ['half precision, tables in parts', UNTIED, {base: 'bfloat16', mostBytes: 300}],
   ] as const) {
     it(`hold a model with its adapter merged, and leave it as it was: ${what}`, async () => {
       const source = tinyModel(config, randomTensors(config));
