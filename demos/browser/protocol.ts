@@ -1,3 +1,4 @@
+import type {Base} from '../../src/index.ts';
 import type {LayersEvent, LayersRequest} from './layers/protocol.ts';
 import type {Settings} from './settings.ts';
 
@@ -31,7 +32,8 @@ export type Request =
   | LayersRequest
   /** `page`: the page's own address, beside which the embedded model and the built-in text lie. */
   | {type: 'start'; backend: BackendChoice; page: string}
-  | {type: 'load'; source: ModelSource}
+  /** `base`: how its weights are to be held. */
+  | {type: 'load'; source: ModelSource; base: Base}
   /** Writes with the base model, and with the active adapter if there is one. */
   | {type: 'sample'; options: SampleOptions}
   /** Ends a sample early. */
@@ -67,6 +69,7 @@ export interface ModelInfo {
   layers: number;
   hidden: number;
   parameters: number;
+  base: Base;
   maxPositions: number;
 }
 
@@ -94,7 +97,15 @@ export interface StepFigures {
   multiplyAdds: number;
 }
 
-export type ErrorKind = 'backend' | 'file' | 'setting' | 'diverged' | 'memory' | 'device-lost' | 'bug';
+export type ErrorKind =
+  | 'backend'
+  | 'model'
+  | 'file'
+  | 'setting'
+  | 'diverged'
+  | 'memory'
+  | 'device-lost'
+  | 'bug';
 
 /** What the worker tells the page. */
 export type Event =
@@ -103,6 +114,8 @@ export type Event =
   /** Bytes of the model. */
   | {type: 'loading'; loaded: number; total: number}
   | {type: 'loaded'; info: ModelInfo}
+  /** The same model was read again for a run, its weights to be held in another way. */
+  | {type: 'reloaded'; info: ModelInfo}
   /** All that is written so far, with the base or with the active adapter. */
   | {type: 'sample'; by: 'base' | 'adapter'; text: string}
   | {type: 'sampled'}

@@ -70,17 +70,12 @@ export function mountLayers(client: WorkerClient, phase: Phase): void {
     about.textContent = what;
     failed = ifItFails;
   };
-  const canBegin = () => phase.current === 'ready' || phase.current === 'paused';
   const chooseData = (source: DataSource, what: string) => {
     data = source;
     dataAbout.textContent = what;
   };
 
   onFiles(byId('layers-drop'), (files) => {
-    if (!canBegin()) {
-      about.textContent = 'Something else is under way: choose the files again when it has ended.';
-      return;
-    }
     begin('Loading…', 'It was not loaded.');
     client.send({type: 'layers-load', files});
   });

@@ -8,6 +8,10 @@ const LINES: Record<Method, {label: string; stroke: string; dash: number[]}> = {
   exact: {label: 'exact LoRA', stroke: '--exact', dash: [4, 4]},
 };
 const HEIGHT = 260;
+/** From one line of the grid to the next: whole steps. */
+const STEPS = [1, 2, 5]
+  .flatMap((digit) => Array.from({length: 7}, (_, power) => digit * 10 ** power))
+  .sort((a, b) => a - b);
 
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -82,7 +86,7 @@ export class LossChart {
         height: HEIGHT,
         scales: {x: {time: false}},
         axes: [
-          {...axis, label: 'step'},
+          {...axis, label: 'step', incrs: STEPS},
           {...axis, label: 'loss'},
         ],
         series: [{label: 'step'}, ...this.methods.map(line)],

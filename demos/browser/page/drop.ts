@@ -25,7 +25,12 @@ async function filesIn(entry: FileSystemEntry): Promise<File[]> {
   return [path === file.name ? file : Object.defineProperty(file, 'webkitRelativePath', {value: path})];
 }
 
-/** Takes files and folders that are dropped on an element, or those chosen by its input. */
+/** Has files that are dropped beside where they belong do nothing: the browser would open them in the page's place. */
+export function keepPage(): void {
+  for (const type of ['dragover', 'drop']) addEventListener(type, (event) => event.preventDefault());
+}
+
+/** Takes files and folders that are dropped on an element, or those chosen by its input, unless that is disabled. */
 export function onFiles(area: HTMLElement, take: (files: File[]) => void): void {
   const input = area.querySelector('input')!;
   input.addEventListener('change', () => {
@@ -33,14 +38,11 @@ export function onFiles(area: HTMLElement, take: (files: File[]) => void): void 
     input.value = ''; // the same files can be chosen again
     if (files.length > 0) take(files);
   });
-  area.addEventListener('dragover', (event) => {
-    event.preventDefault();
-    area.classList.add('over');
-  });
+  area.addEventListener('dragover', () => area.classList.toggle('over', !input.disabled));
   area.addEventListener('dragleave', () => area.classList.remove('over'));
   area.addEventListener('drop', async (event) => {
-    event.preventDefault();
     area.classList.remove('over');
+    if (input.disabled) return;
     // to be asked for before anything is awaited
     const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry());
     const found = await Promise.all(entries.map((entry) => (entry === null ? [] : filesIn(entry))));

@@ -2,10 +2,9 @@ import type {WorkerClient} from './client.ts';
 import {byId, make} from './dom.ts';
 import {download} from './download.ts';
 import {onFiles} from './drop.ts';
-import type {Phase} from './phase.ts';
 
 /** Lists the adapters: one of them, or none, takes part; it can be downloaded, and others loaded. */
-export function mountKeep(client: WorkerClient, phase: Phase): void {
+export function mountKeep(client: WorkerClient): void {
   let active: string | undefined;
   const choice = (label: string, adapter: string | undefined) => {
     const radio = make('input', {type: 'radio', name: 'adapter', checked: adapter === active});
@@ -28,6 +27,6 @@ export function mountKeep(client: WorkerClient, phase: Phase): void {
   byId('save-adapter').addEventListener('click', () => save(false));
   byId('save-merged').addEventListener('click', () => save(true));
   onFiles(byId('adapter-drop'), (files) => {
-    if (phase.current === 'ready' || phase.current === 'paused') client.send({type: 'add-adapter', files});
+    client.send({type: 'add-adapter', files});
   });
 }

@@ -1,5 +1,6 @@
 import {modelFolderFiles} from '../../llama/source_files.ts';
-import type {BackendChoice, BackendInfo, ModelSource} from '../protocol.ts';
+import type {BackendChoice, BackendInfo, ModelInfo, ModelSource} from '../protocol.ts';
+import type {Settings} from '../settings.ts';
 import type {WorkerClient} from './client.ts';
 import {byId} from './dom.ts';
 import {onFiles} from './drop.ts';
@@ -7,6 +8,7 @@ import {notify} from './notices.ts';
 import type {Phase} from './phase.ts';
 import {bytes, count} from './units.ts';
 
+const NONE = 'No model is loaded.';
 const SLOW = 'there CE-LoRA saves little time; what it keeps, and what it learns, is the same.';
 
 function announce({backend, device, isSoftware, reason}: BackendInfo): void {
@@ -26,24 +28,38 @@ function folderName([file]: readonly File[]): string {
   return folder && below.length > 0 ? folder : 'the model that was chosen';
 }
 
-/** Loads the model, shows its progress, and lets another be chosen. */
-export function mountModel(client: WorkerClient, phase: Phase): {start: () => void} {
+const described = ({name, parameters, layers, hidden, maxPositions, base}: ModelInfo): string =>
+  `${name}: ${count(parameters)} parameters, ${layers} layers, hidden ${hidden}, ${maxPositions} positions` +
+  (base === 'float32' ? '' : `, held as ${base}`);
+
+/** Loads the model, shows its progress, and lets another be chosen. @param settings Those of the page as they are. */
+export function mountModel(
+  client: WorkerClient,
+  phase: Phase,
+  settings: () => Settings,
+): {start: () => void} {
   const progress = byId<HTMLProgressElement>('model-progress');
   const about = byId('model-about');
   const backend = byId<HTMLSelectElement>('backend-choice');
   let source: ModelSource = {kind: 'embedded'};
   let asked: ModelSource = source;
+  /** What there is. */
+  let current = NONE;
 
+  const showLoaded = (what: string) => {
+    current = what;
+    progress.hidden = true;
+    about.textContent = what;
+  };
   const load = (given: ModelSource) => {
     asked = given;
     phase.enter('starting');
     progress.hidden = false;
     progress.removeAttribute('value');
     about.textContent = 'Loading…';
-    client.send({type: 'load', source: given});
+    client.send({type: 'load', source: given, base: settings().base});
   };
   const begin = () => {
-    phase.rest = 'ready';
     phase.enter('starting');
     client.start(backend.value as BackendChoice);
   };
@@ -61,28 +77,24 @@ export function mountModel(client: WorkerClient, phase: Phase): {start: () => vo
 
   client.on('started', ({info}) => {
     announce(info);
+    current = NONE;
+    phase.rest = 'empty';
     load(source);
   });
   client.on('loading', ({loaded, total}) => {
+    progress.hidden = false;
     progress.max = total;
     progress.value = loaded;
     about.textContent = `${bytes(loaded)} of ${bytes(total)}`;
   });
   client.on('loaded', ({info}) => {
     source = asked;
-    progress.hidden = true;
-    about.textContent =
-      `${info.name}: ${count(info.parameters)} parameters, ${info.layers} layers, hidden ${info.hidden}, ` +
-      `${info.maxPositions} positions`;
+    showLoaded(described(info));
     phase.rest = 'ready';
     phase.settle();
   });
-  client.on('error', () => {
-    // the model from before is still there, if there was one
-    if (!progress.hidden) {
-      progress.hidden = true;
-      about.textContent = 'It was not loaded.';
-    }
-  });
+  client.on('reloaded', ({info}) => showLoaded(described(info)));
+  // the model from before is still there, if there was one
+  client.on('error', () => showLoaded(current));
   return {start: begin};
 }

@@ -7,6 +7,7 @@ import type {Phase} from './phase.ts';
 const ADVICE: Record<ErrorKind, string> = {
   backend: 'Choose another backend in the settings.',
   file: 'Choose another file.',
+  model: 'Choose another model.',
   setting: 'Change the setting and try again.',
   diverged: 'Lower the learning rate and fine-tune again.',
   memory:

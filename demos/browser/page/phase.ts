@@ -1,12 +1,12 @@
 /** What the page is at; it decides which controls can be used. */
-export type PhaseName = 'starting' | 'ready' | 'sampling' | 'training' | 'paused' | 'broken';
+export type PhaseName = 'starting' | 'empty' | 'ready' | 'sampling' | 'training' | 'paused' | 'broken';
 
 /** The page's phase. Every control with `data-when` can be used in the phases that it names. */
 export class Phase {
   private name: PhaseName = 'starting';
 
-  /** What the page is at when nothing is under way: 'paused' where there is a run to continue. */
-  rest: 'ready' | 'paused' = 'ready';
+  /** What the page is at when nothing is under way: 'empty' without a model, 'paused' where there is a run to continue. */
+  rest: 'empty' | 'ready' | 'paused' = 'empty';
 
   get current(): PhaseName {
     return this.name;
@@ -20,7 +20,8 @@ export class Phase {
   enter(name: PhaseName): void {
     this.name = name;
     document.body.dataset.phase = name;
-    for (const control of document.querySelectorAll<HTMLButtonElement | HTMLSelectElement>('[data-when]')) {
+    type Control = HTMLButtonElement | HTMLInputElement | HTMLSelectElement;
+    for (const control of document.querySelectorAll<Control>('[data-when]')) {
       control.disabled = !control.dataset.when!.split(' ').includes(name);
     }
   }

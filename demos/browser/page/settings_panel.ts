@@ -21,8 +21,15 @@ const readControl = (control: Control, {value}: Field): Settings[keyof Settings]
   return control.value;
 };
 
-/** The settings, each with its explanation. `read` gives them, or undefined where one is wrong, which it then shows. */
-export function mountSettings(client: WorkerClient): {read: () => Settings | undefined} {
+export interface SettingsPanel {
+  /** The settings as they are, right or wrong. */
+  current: () => Settings;
+  /** Undefined where one is wrong, which is then shown. */
+  read: () => Settings | undefined;
+}
+
+/** The settings, each with its explanation. */
+export function mountSettings(client: WorkerClient): SettingsPanel {
   const form = byId<HTMLFormElement>('settings');
   const controls = new Map<keyof Settings, {control: Control; problem: HTMLElement}>();
   let maxPositions = Number.POSITIVE_INFINITY;
@@ -58,6 +65,7 @@ export function mountSettings(client: WorkerClient): {read: () => Settings | und
   });
 
   return {
+    current,
     read() {
       const settings = current();
       if (check(settings)) return settings;

@@ -17,14 +17,15 @@ interface Parts {
   readSettings: () => Settings | undefined;
 }
 
-function showFigures(steps: number, figures: StepFigures): void {
+/** @param memoryLabel What the memory is of. */
+function showFigures(steps: number, memoryLabel: string, figures: StepFigures): void {
   const {step, loss, tokensPerSecond, secondsLeft, memory, saved, multiplyAdds} = figures;
   const shown = {
     step: `${step} of ${steps}`,
     loss: loss.toFixed(3),
     'tokens/s': tokensPerSecond.toFixed(0),
     'time left': duration(secondsLeft),
-    memory: bytes(memory),
+    [memoryLabel]: bytes(memory),
     'multiply-adds saved': `${count(saved)} (${percent(saved / multiplyAdds)})`,
   };
   byId('figures').replaceChildren(
@@ -42,31 +43,41 @@ export function mountTraining(client: WorkerClient, phase: Phase, parts: Parts):
   const stage = byId('stage');
   let steps = 0;
   let last: StepFigures | undefined;
+  let isUnderWay = false;
+  let memory = 'memory';
 
+  const at = () => (last ? ` at step ${last.step} of ${steps}` : '');
+  const begin = () => {
+    phase.enter('training');
+    isUnderWay = true;
+    last = undefined;
+  };
   byId('train').addEventListener('click', () => {
     const [text, settings] = [parts.readText(), parts.readSettings()];
     if (!text || !settings) return;
-    chart.clear();
-    results.begin(undefined);
-    phase.enter('training');
+    begin();
     stage.textContent = 'Reading the text, and the held-out loss of the base model…';
     client.send({type: 'train', job: {text, settings}});
   });
   byId('pause').addEventListener('click', () => client.send({type: 'pause'}));
   byId('continue').addEventListener('click', () => {
-    phase.enter('training');
+    begin();
     client.send({type: 'continue'});
   });
   byId('stop').addEventListener('click', () => {
     client.send({type: phase.current === 'paused' ? 'discard' : 'stop'});
   });
 
+  client.on('started', ({info}) => {
+    memory = info.backend === 'webgpu' ? 'GPU memory' : 'memory';
+  });
   client.on('resumable', ({textName}) => {
     phase.rest = 'paused';
     stage.textContent = `A run on ${textName} was not ended: it can be resumed where it was last saved, or stopped.`;
   });
   client.on('prepared', ({about, baseLoss}) => {
     stage.textContent = about;
+    chart.clear();
     results.begin(baseLoss);
   });
   client.on('begun', ({method, layers, ...event}) => {
@@ -84,19 +95,21 @@ export function mountTraining(client: WorkerClient, phase: Phase, parts: Parts):
     last = figures;
     progress.value = figures.step / steps;
     chart.add(method, figures.step, figures.loss);
-    showFigures(steps, figures);
+    showFigures(steps, memory, figures);
   });
   client.on('selected', ({layers}) => strips.show(layers));
   client.on('ended', ({method, heldOut, seconds}) => {
     if (heldOut === undefined) return;
     results.end(method, heldOut, seconds, last && last.saved / last.multiplyAdds);
   });
+  client.on('error', () => {
+    if (isUnderWay) stage.textContent = last ? `Ended${at()} by an error.` : 'It did not begin.';
+    isUnderWay = false;
+  });
   client.on('trained', ({end}) => {
+    isUnderWay = false;
     phase.rest = end === 'paused' ? 'paused' : 'ready';
-    const where = last ? ` at step ${last.step} of ${steps}` : '';
-    stage.textContent = {done: 'Done.', paused: `Paused${where}, and saved.`, stopped: `Stopped${where}.`}[
-      end
-    ];
+    stage.textContent = {done: 'Done.', paused: `Paused${at()}, and saved.`, stopped: `Stopped${at()}.`}[end];
     phase.settle();
   });
 }

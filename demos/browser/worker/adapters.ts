@@ -5,15 +5,17 @@ import {SettingError} from './errors.ts';
 /** The adapters of a model by their names, as files; the model holds the active one. */
 export class Adapters {
   private readonly model: LayersModel;
-  private readonly files = new Map<string, AdapterFiles>();
+  /** By their names. */
+  readonly all: Map<string, AdapterFiles>;
   private current: string | undefined;
 
-  constructor(model: LayersModel) {
+  constructor(model: LayersModel, all: Map<string, AdapterFiles>) {
     this.model = model;
+    this.all = all;
   }
 
   get names(): string[] {
-    return [...this.files.keys()];
+    return [...this.all.keys()];
   }
 
   get active(): string | undefined {
@@ -21,7 +23,7 @@ export class Adapters {
   }
 
   filesOf(name: string): AdapterFiles {
-    const files = this.files.get(name);
+    const files = this.all.get(name);
     if (files) return files;
     throw new SettingError(`there is no adapter '${name}'`);
   }
@@ -29,7 +31,7 @@ export class Adapters {
   /** Keeps an adapter, in the place of one of that name. */
   set(name: string, files: AdapterFiles): void {
     if (this.current === name) this.activate(undefined);
-    this.files.set(name, files);
+    this.all.set(name, files);
   }
 
   /** Makes an adapter the active one; without a name, the base alone. @throws FileError for one that does not fit. */
@@ -52,7 +54,7 @@ export class Adapters {
       this.activate(before);
       throw error;
     }
-    this.files.set(name, files);
+    this.all.set(name, files);
     this.current = name;
   }
 

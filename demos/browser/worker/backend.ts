@@ -13,6 +13,18 @@ async function startWebGPU(allowSoftware: boolean): Promise<BackendInfo> {
   return {backend: 'webgpu', device, isSoftware, threads: 1, reason: ''};
 }
 
+/** Has a tensor that WebAssembly has no memory for refused: tfjs would write it over what lies at address 0. */
+function refuseWithoutMemory(): void {
+  const {wasm} = tf.backend() as unknown as {wasm: Record<'_malloc' | '_free', (value: number) => number>};
+  wasm._free(wasm._malloc(1)); // exchanges itself in its first call
+  const {_malloc: allocate} = wasm;
+  wasm._malloc = (bytes) => {
+    const address = allocate(bytes);
+    if (address === 0 && bytes > 0) throw new Error(`out of memory: WebAssembly has no ${bytes} bytes left`);
+    return address;
+  };
+}
+
 async function startWasm(reason: string): Promise<BackendInfo> {
   setWasmPaths({
     'tfjs-backend-wasm.wasm': plainWasm,
@@ -21,6 +33,7 @@ async function startWasm(reason: string): Promise<BackendInfo> {
   });
   if (!(await withThreads(() => tf.setBackend('wasm'))))
     throw new Error('WebAssembly does not start in this browser');
+  refuseWithoutMemory();
   const threads = getThreadsCount();
   const device = `WebAssembly, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   return {backend: 'wasm', device, isSoftware: true, threads, reason};

@@ -17,7 +17,7 @@ import type {LoadedLlama} from '../../llama/load.ts';
 import {nextTokenLoss} from '../../llama/loss.ts';
 import type {TextBatches} from '../../llama/text_batches.ts';
 import type {Event, Method} from '../protocol.ts';
-import type {Settings} from '../settings.ts';
+import {CELORA_SETTINGS, type Settings} from '../settings.ts';
 import {usedMemory} from './memory.ts';
 import {adapted, readSelections} from './selections.ts';
 
@@ -40,23 +40,15 @@ export interface RunContext {
 
 /** Exact LoRA is the same layer with nothing left out of its gradient: the same kernels, the same batches. */
 function convert({llama, settings}: RunContext, method: Method) {
-  const {rank, alpha, keep, frozenRank, refreshEvery, exactSteps, seed, target} = settings;
-  const config = {
-    rank,
-    alpha,
-    keep: method === 'exact' ? 1 : keep,
-    frozenRank,
-    refreshEvery,
-    exactSteps,
-    seed,
-  };
-  return applyCELoRA(llama.model, {...config, target: new RegExp(target)});
+  const config = Object.fromEntries(CELORA_SETTINGS.map((name) => [name, settings[name]]));
+  const keep = method === 'exact' ? 1 : settings.keep;
+  return applyCELoRA(llama.model, {...config, keep, target: new RegExp(settings.target)});
 }
 
 const lossOf =
   ({model}: LoadedLlama) =>
-  ({ids, labels}: TokenBatch, apply: ApplyModel) =>
-    nextTokenLoss(model, ids, labels, {apply});
+  ({ids, labels, segments}: TokenBatch, apply: ApplyModel) =>
+    nextTokenLoss(model, ids, labels, {segments, apply});
 
 /** The held-out loss of the model as it is now; undefined if it was interrupted. */
 export async function heldOutLoss({llama, batches, signal}: RunContext): Promise<number | undefined> {

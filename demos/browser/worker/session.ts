@@ -1,4 +1,5 @@
-import {NonFiniteLossError} from '../../../src/index.ts';
+import {type AdapterFiles, type Base, NonFiniteLossError} from '../../../src/index.ts';
+import {sizeOf} from '../../../src/layers/half_variable.ts';
 import type {ModelFiles} from '../../llama/files.ts';
 import {type LoadedLlama, loadLlama} from '../../llama/load.ts';
 import {llamaFiles} from '../../llama/save.ts';
@@ -6,7 +7,7 @@ import {pickedFiles} from '../../llama/source_files.ts';
 import {modelAtUrl} from '../../llama/source_url.ts';
 import {textDataBatches} from '../../llama/text_batches.ts';
 import {parseTextData, type TextData} from '../../llama/text_data.ts';
-import type {Event, Job, Method, ModelSource, SampleOptions} from '../protocol.ts';
+import type {Event, Job, Method, ModelInfo, ModelSource, SampleOptions} from '../protocol.ts';
 import {Adapters} from './adapters.ts';
 import {SettingError} from './errors.ts';
 import {refuseTooLarge} from './memory.ts';
@@ -29,8 +30,13 @@ const promptOf = ({kind, prompt}: TextData): string =>
 interface Loaded extends LoadedLlama {
   name: string;
   files: ModelFiles;
+  /** How its weights are held. */
+  base: Base;
   adapters: Adapters;
 }
+
+const parametersOf = ({weights}: LoadedLlama['model']): number =>
+  weights.reduce((sum, weight) => sum + sizeOf(weight), 0);
 
 /** A language model, its adapters, and the run that trains one. */
 export class Session {
@@ -68,20 +74,39 @@ export class Session {
     }
   }
 
-  async load(source: ModelSource): Promise<void> {
+  async load(source: ModelSource, base: Base): Promise<void> {
     const {name, files} = await this.open(source);
-    const llama = await loadLlama(files, {
-      onProgress: (loaded, total) => this.emit({type: 'loading', loaded, total}),
-    });
-    this.current?.adapters.activate(undefined);
-    this.current?.model.dispose();
-    this.current = {...llama, name, files, adapters: new Adapters(llama.model)};
-    const {numLayers: layers, hiddenSize: hidden, maxPositions} = llama.config;
-    const parameters = llama.model.countParams();
-    this.emit({type: 'loaded', info: {name, layers, hidden, parameters, maxPositions}});
+    const info = await this.take(name, files, base, new Map());
+    this.emit({type: 'loaded', info});
     this.announceAdapters();
     const saved = await this.store.load();
     if (saved?.model === name) this.emit({type: 'resumable', textName: saved.textName});
+  }
+
+  /** Reads a model, and takes it in the place of the one before. @param adapters By their names, to go on with. */
+  private async take(
+    name: string,
+    files: ModelFiles,
+    base: Base,
+    adapters: Map<string, AdapterFiles>,
+  ): Promise<ModelInfo> {
+    const onProgress = (loaded: number, total: number) => this.emit({type: 'loading', loaded, total});
+    const llama = await loadLlama(files, {base, segments: true, onProgress});
+    this.current?.adapters.activate(undefined);
+    this.current?.model.dispose();
+    this.current = {...llama, name, files, base, adapters: new Adapters(llama.model, adapters)};
+    const {numLayers: layers, hiddenSize: hidden, maxPositions} = llama.config;
+    return {name, layers, hidden, parameters: parametersOf(llama.model), base, maxPositions};
+  }
+
+  /** Reads the model anew if its weights are to be held in another way. Its adapters stay. */
+  private async hold(base: Base): Promise<void> {
+    const {name, files, adapters, base: now} = this.loaded;
+    if (base === now) return;
+    const {active} = adapters;
+    const info = await this.take(name, files, base, adapters.all);
+    this.emit({type: 'reloaded', info});
+    this.loaded.adapters.activate(active);
   }
 
   async sample(options: SampleOptions): Promise<void> {
@@ -128,17 +153,19 @@ export class Session {
 
   /** @param begin Called when all is checked that can be wrong with it. */
   private async run({textName, text, settings}: SavedRun, begin?: () => Promise<void>): Promise<void> {
-    const {loaded, emit} = {loaded: this.loaded, emit: this.emit};
-    const {adapters, tokenizer, name} = loaded;
+    const {emit} = this;
+    const {tokenizer} = this.loaded;
     this.training = new AbortController();
     const {signal} = this.training;
     const texts = parseTextData(textName, text)(tokenizer);
-    const batches = textDataBatches(texts, tokenizer, {
-      ...settings,
-      completionOnly: false,
-      heldOutTokens: HELD_OUT_TOKENS,
-    });
-    await refuseTooLarge(loaded, settings);
+    if (settings.completionOnly && texts.kind === 'parts') {
+      throw new SettingError(`'${textName}' has no prompts: “completions only” is for a .jsonl`);
+    }
+    const batches = textDataBatches(texts, tokenizer, {...settings, heldOutTokens: HELD_OUT_TOKENS});
+    await refuseTooLarge(this.loaded, settings);
+    await this.hold(settings.base);
+    const {loaded} = this;
+    const {adapters, name} = loaded;
     await begin?.();
     const keep: RunContext['keep'] = (method, files) => adapters.set(ADAPTER_NAMES[method], files);
     const before = adapters.active;

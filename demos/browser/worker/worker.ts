@@ -22,11 +22,13 @@ function breakDown(kind: ErrorKind, message: string): void {
   emit({type: 'error', kind, message, fatal: true});
 }
 
-async function report(error: unknown): Promise<void> {
+async function report(error: unknown, {type}: Request): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, LOSS_MS));
   const {kind, message, fatal} = classify(error);
   if (fatal) breakDown(kind, message);
-  else if (!isBroken) emit({type: 'error', kind, message, fatal});
+  else if (!isBroken) {
+    emit({type: 'error', kind: kind === 'file' && type === 'load' ? 'model' : kind, message, fatal});
+  }
 }
 
 async function start({backend, page}: Extract<Request, {type: 'start'}>): Promise<void> {
@@ -54,7 +56,7 @@ async function answer(request: Request): Promise<void> {
   if (request.type === 'start') return await start(request);
   switch (request.type) {
     case 'load':
-      return await session?.load(request.source);
+      return await session?.load(request.source, request.base);
     case 'sample':
       return await session?.sample(request.options);
     case 'train':
@@ -92,6 +94,6 @@ self.addEventListener('message', ({data: request}: MessageEvent<Request>) => {
     case 'layers-stop':
       return layers.stop();
     default:
-      done = done.then(() => answer(request)).catch(report);
+      done = done.then(() => answer(request)).catch((error) => report(error, request));
   }
 });

@@ -1,4 +1,4 @@
-import type {Browser, BrowserContext, Page} from 'playwright-core';
+import type {Browser, BrowserContext, Page, Worker} from 'playwright-core';
 import type {Event} from '../../../demos/browser/protocol.ts';
 import type {Settings} from '../../../demos/browser/settings.ts';
 
@@ -9,13 +9,28 @@ declare global {
   }
 }
 
+/** A worker whose numbers are watched. */
+interface Watched {
+  _tfengine: {read(id: object): Promise<Float32Array>};
+  reads: number[][];
+}
+
 /** SwiftShader takes long. */
 const WAIT_MS = 100_000;
+
+/** In a worker: keeps the device that it makes where a test reaches it. */
+const KEEP_DEVICE = `{
+  const {requestDevice} = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = async function (...args) {
+    return (self.device = await requestDevice.apply(this, args));
+  };
+}
+`;
 
 /** Runs on the page before its own scripts. */
 function recordEvents(): void {
   window.events = [];
-  const Stock = Worker;
+  const {Worker: Stock} = window;
   window.Worker = class extends Stock {
     constructor(url: string | URL, options?: WorkerOptions) {
       super(url, options);
@@ -34,11 +49,16 @@ export class DemoPage {
     this.page = page;
   }
 
-  static async open(browser: Browser, url: string): Promise<DemoPage> {
+  /** @param prelude What workers run before their own code. */
+  static async open(browser: Browser, url: string, prelude = ''): Promise<DemoPage> {
     // Chromium takes no locale of the system's here that charts understand
     const context = await browser.newContext({locale: 'en-US'});
     const page = await context.newPage();
     await page.addInitScript(recordEvents);
+    await context.route('**/assets/worker-*.js', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({response, body: `${KEEP_DEVICE}${prelude}${await response.text()}`});
+    });
     await page.goto(url);
     return new DemoPage(context, page);
   }
@@ -84,7 +104,9 @@ export class DemoPage {
     });
     for (const [name, value] of Object.entries(settings)) {
       const control = this.page.locator(`#setting-${name}`);
-      await (typeof value === 'boolean' ? control.setChecked(value) : control.fill(String(value)));
+      const isChoice = (await control.evaluate(({tagName}) => tagName)) === 'SELECT';
+      if (isChoice) await control.selectOption(String(value));
+      else await (typeof value === 'boolean' ? control.setChecked(value) : control.fill(String(value)));
     }
   }
 
@@ -108,6 +130,36 @@ export class DemoPage {
     for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
       await session.send('Input.dispatchDragEvent', {type, x: x + 5, y: y + 5, data});
     }
+  }
+
+  /** The worker that computes. */
+  get worker(): Worker {
+    return this.page.workers().at(-1)!;
+  }
+
+  /** Waits for an error, and closes the notices. @returns What it said. */
+  async error(): Promise<string> {
+    await this.page.locator('#notices .error').waitFor({timeout: WAIT_MS});
+    return await this.takeNotices();
+  }
+
+  /** Has the numbers kept, from now on, that are read back from the backend, so many at once. */
+  async watchReads(length: number): Promise<void> {
+    await this.worker.evaluate((size) => {
+      const {_tfengine: engine} = globalThis as unknown as Watched;
+      const {read} = engine;
+      (globalThis as unknown as Watched).reads = [];
+      engine.read = async (id) => {
+        const values = await read.call(engine, id);
+        if (values.length === size) (globalThis as unknown as Watched).reads.push([...values]);
+        return values;
+      };
+    }, length);
+  }
+
+  /** What was read since. */
+  reads(): Promise<number[][]> {
+    return this.worker.evaluate(() => (globalThis as unknown as Watched).reads.splice(0));
   }
 
   /** The text of an element. */

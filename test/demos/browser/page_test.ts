@@ -1,38 +1,21 @@
 import {readFile} from 'node:fs/promises';
-import {fileURLToPath} from 'node:url';
+import {gzipSync} from 'node:zlib';
 import {expect} from 'chai';
 import {unzipSync} from 'fflate';
-import type {Browser} from 'playwright-core';
-import {chromiumOrSkip} from '../../browser/chromium.ts';
-import {DemoPage} from './demo_page.ts';
-import {type Site, serveDemo} from './site.ts';
+import type {DemoPage} from './demo_page.ts';
+import {demoSuite, SMALL, TEXT} from './demo_suite.ts';
+import {difference, logitsInNode, MODEL, VOCABULARY} from './in_node.ts';
 
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-const MODEL = fileURLToPath(new URL('../../../demos/model', import.meta.url));
-const TEXT = 'Call me Ishmael. Some years ago I thought I would sail about a little. ';
+const LIMIT_BYTES = 700_000;
 
 describe('the browser demo', function () {
-  this.timeout(300_000);
-
-  let browser: Browser | undefined;
-  let site: Site;
+  const suite = demoSuite(this);
   let demo: DemoPage;
-
-  before(async function () {
-    browser = await chromiumOrSkip(this);
-    site = await serveDemo();
-  });
   beforeEach(async () => {
-    demo = await DemoPage.open(browser!, site.url);
+    demo = await suite.open();
   });
-  afterEach(() => demo?.close());
-  after(async () => {
-    await browser?.close();
-    await site?.close();
-  });
-
-  const small = {steps: 20, batch: 2, seq: 32, learningRate: 0.003, refreshEvery: 5};
 
   it('fine-tunes, goes on after a reload, and gives and takes the adapter', async () => {
     await demo.phase('ready');
@@ -40,7 +23,7 @@ describe('the browser demo', function () {
     expect(await demo.takeNotices()).to.match(/^No GPU is used: .*WebAssembly computes on the processor/);
     expect((await demo.text('#sample-base')).length).to.be.above(60);
 
-    await demo.set(small);
+    await demo.set(SMALL);
     await demo.type(TEXT.repeat(40));
     await demo.page.click('#train');
     await demo.step(8);
@@ -70,19 +53,18 @@ describe('the browser demo', function () {
     for (const {energy} of selections) expect(energy).to.be.within(0, 1);
 
     const prompt = 'The captain said that the';
+    await demo.watchReads(VOCABULARY);
     const tuned = await demo.write(prompt);
+    const logits = await demo.reads();
     expect(tuned.adapter).to.not.equal(tuned.base);
     const downloading = demo.page.waitForEvent('download');
     await demo.page.click('#save-adapter');
     const download = await downloading;
     expect(download.suggestedFilename()).to.equal('CE-LoRA-adapter.zip');
-    const path = await download.path();
-    const bytes = await readFile(path);
-    expect(Object.keys(unzipSync(bytes)).sort()).to.deep.equal(
-      ['README.md', 'adapter_config.json', 'adapter_model.safetensors'].map(
-        (name) => `CE-LoRA-adapter/${name}`,
-      ),
-    );
+    const bytes = await readFile(await download.path());
+    const names = ['README.md', 'adapter_config.json', 'adapter_model.safetensors'];
+    const files = unzipSync(bytes);
+    expect(Object.keys(files).sort()).to.deep.equal(names.map((name) => `CE-LoRA-adapter/${name}`));
 
     await demo.page.reload();
     await demo.soon('ready');
@@ -93,56 +75,17 @@ describe('the browser demo', function () {
       buffer: bytes,
     });
     await demo.page.getByLabel('mine').waitFor();
+    await demo.watchReads(VOCABULARY);
     expect(await demo.write(prompt)).to.deep.equal(tuned);
+    const again = await demo.reads();
+    expect(again.length).to.equal(logits.length).and.above(60); // of the base, and with the adapter
+    expect(Math.max(...again.map((values, i) => difference(values, logits[i]!)))).to.be.below(1e-5);
+    const adapter = Object.fromEntries(names.map((name) => [name, files[`CE-LoRA-adapter/${name}`]!]));
+    const inNode = await logitsInNode(prompt, {adapter});
+    expect(Math.min(...again.map((values) => difference(values, inNode)))).to.be.below(1e-3);
+
     await demo.page.getByLabel('base model').check();
     expect(await demo.write(prompt)).to.deep.equal({base: tuned.base, adapter: ''});
-  });
-
-  it('says what is wrong, and stays usable', async () => {
-    await demo.soon('ready');
-    await demo.takeNotices();
-    await demo.set({...small, rank: 0});
-    await demo.page.click('#train');
-    expect(await demo.text('#setting-rank-problem')).to.equal('must be at least 1, but is 0');
-    expect(await demo.events('begun')).to.have.length(0);
-
-    const notice = async () => {
-      await demo.phase('ready');
-      await demo.page.locator('#notices .error').waitFor();
-      return await demo.takeNotices();
-    };
-    await demo.set({rank: 8, batch: 10_000});
-    await demo.page.click('#train');
-    expect(await notice()).to.match(
-      /^Batch 10000 of 32 tokens takes about \d+\.\d GB of memory, but WebAssembly can have 3\.9 GB\. Change/,
-    );
-
-    await demo.set({batch: 2, steps: 5, learningRate: 1e30, compare: false});
-    await demo.page.click('#train');
-    expect(await notice()).to.match(/the loss became .* Lower the learning rate and fine-tune again\./);
-    expect(await demo.text('#adapters')).to.match(/CE-LoRA/); // with the last good weights
-
-    await demo.page.setInputFiles('#text-file input', {
-      name: 'table.csv',
-      mimeType: 'text/csv',
-      buffer: Buffer.from('a,b'),
-    });
-    await demo.page.click('#train');
-    expect(await notice()).to.match(/^'table\.csv' is neither \.txt nor \.jsonl\. Choose another file\./);
-
-    await demo.page.setInputFiles('#adapter-files', {
-      name: 'bad.zip',
-      mimeType: 'application/zip',
-      buffer: Buffer.from('no zip'),
-    });
-    expect(await notice()).to.match(/^'bad\.zip' is no \.zip/);
-
-    await demo.type(TEXT.repeat(40));
-    await demo.set({learningRate: 0.003});
-    await demo.page.click('#train');
-    await demo.phase('training');
-    await demo.soon('ready');
-    expect(await demo.text('#stage')).to.equal('Done.');
   });
 
   it('loads a model from a folder, or from its address', async () => {
@@ -155,44 +98,32 @@ describe('the browser demo', function () {
     await demo.page.click('text=Another model');
     await demo.page.setInputFiles('#model-folder', MODEL);
     expect(await loaded()).to.equal('model');
-    await demo.page.fill('[name="url"]', `${site.url}model`);
+    await demo.page.fill('[name="url"]', `${suite.site.url}model`);
     await demo.page.click('#model-url button');
-    expect(await loaded()).to.equal(`${site.url}model`);
+    expect(await loaded()).to.equal(`${suite.site.url}model`);
 
-    await demo.page.fill('[name="url"]', `${site.url}none`);
+    await demo.page.fill('[name="url"]', `${suite.site.url}none`);
     await demo.page.click('#model-url button');
-    await demo.page.locator('#notices .error').waitFor();
-    expect(await demo.takeNotices()).to.match(/none\/config\.json: there is no such file/);
+    expect(await demo.error()).to.match(/none\/config\.json: there is no such file.* Choose another model\./);
+    expect(await demo.text('#model-about')).to.match(/model: 4\.0.M parameters/); // still
     await demo.page.click('#model-embedded');
     expect(await loaded()).to.equal('the embedded model');
   });
 
-  it('computes on WebGPU, and after the GPU is lost offers to go on', async () => {
-    await demo.soon('ready');
-    await demo.useBackend('webgpu');
-    await demo.soon('ready');
-    expect((await demo.events('started')).at(-1)!.info).to.include({backend: 'webgpu', isSoftware: true});
-    await demo.takeNotices();
-    await demo.type(TEXT.repeat(6));
-    await demo.set({steps: 3, batch: 1, seq: 4, rank: 2, target: '4.mlp.up_proj$', compare: false});
-    await demo.page.click('#train');
-    await demo.step(1);
-    await demo.page.click('#pause');
-    await demo.phase('sampling', 'paused');
-    await demo.page.workers().at(-1)!.evaluate('device.destroy()');
-    await demo.page.locator('#notices .error').waitFor();
-    expect(await demo.takeNotices()).to.match(/^The GPU was lost: .* can be resumed\.\s*Close$/);
-    await demo.soon('paused');
-    await demo.page.click('#stop');
-    await demo.soon('ready');
-
-    const error = "{error: new GPUOutOfMemoryError('no memory')}";
-    const worker = demo.page.workers().at(-1)!;
-    await worker.evaluate(`device.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', ${error}))`);
-    await demo.page.locator('#notices .error').waitFor();
-    expect(await demo.takeNotices()).to.match(
-      /^The GPU has no memory left: no memory\. The model was loaded anew\. Take a smaller batch/,
+  it('takes less to load than a picture, but for the model', async () => {
+    const loaded: string[] = [];
+    const page = await suite.open();
+    page.page.on('request', (request) => loaded.push(request.url()));
+    await page.page.reload();
+    await page.phase('sampling');
+    const own = [...new Set(loaded)].filter(
+      (url) => url.startsWith(suite.site.url) && !/\/model\//.test(url),
     );
-    await demo.soon('ready');
+    const sizes = await Promise.all(
+      own.map(async (url) => gzipSync(Buffer.from(await (await fetch(url)).arrayBuffer())).length),
+    );
+    expect(own.some((url) => /worker-.*\.js$/.test(url))).to.equal(true);
+    expect(own.some((url) => /\.wasm$/.test(url))).to.equal(true);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).to.be.within(LIMIT_BYTES / 4, LIMIT_BYTES);
   });
 });

@@ -1,4 +1,5 @@
-import {mkdtemp, readFile, rm} from 'node:fs/promises';
+import {rmSync} from 'node:fs';
+import {mkdtemp, readFile} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {tmpdir} from 'node:os';
@@ -20,30 +21,33 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** Before the worker's own code: keeps the device that it makes where a test reaches it. */
-const KEEP_DEVICE = `{
-  const {requestDevice} = GPUAdapter.prototype;
-  GPUAdapter.prototype.requestDevice = async function (...args) {
-    return (self.device = await requestDevice.apply(this, args));
-  };
-}
-`;
-
-/** Builds the demo and serves it as any file server would: from a folder below, with no header of its own. */
-export async function serveDemo(): Promise<Site> {
+async function buildDemo(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'celora-demo-'));
+  process.once('exit', () => rmSync(folder, {recursive: true}));
   await build({configFile: CONFIG, build: {outDir: folder}, logLevel: 'error'});
+  return folder;
+}
+
+/** Of this process. */
+let built: Promise<string> | undefined;
+
+/**
+ * Builds the demo and serves it as any file server would: from a folder below, with no header of its own.
+ * @param headers Of all files.
+ */
+export async function serveDemo(headers: Record<string, string> = {}): Promise<Site> {
+  built ??= buildDemo();
+  const folder = await built;
   const server = createServer(async (request, response) => {
     const {pathname} = new URL(request.url!, 'http://localhost');
     const name = pathname.slice(PATH.length) || 'index.html';
     try {
       if (!pathname.startsWith(PATH) || name.includes('..')) throw new Error('elsewhere');
       const bytes = await readFile(join(folder, decodeURIComponent(name)));
-      const isWorker = /^assets\/worker-.*\.js$/.test(name);
-      const body = isWorker ? Buffer.concat([Buffer.from(KEEP_DEVICE), bytes]) : bytes;
+      response.setHeaders(new Map(Object.entries(headers)));
       response.setHeader('content-type', TYPES[extname(name)] ?? 'application/octet-stream');
-      response.setHeader('content-length', body.length);
-      response.end(body);
+      response.setHeader('content-length', bytes.length);
+      response.end(bytes);
     } catch {
       response.writeHead(404).end();
     }
@@ -53,7 +57,6 @@ export async function serveDemo(): Promise<Site> {
     url: `http://localhost:${(server.address() as AddressInfo).port}${PATH}`,
     async close() {
       server.close();
-      await rm(folder, {recursive: true});
     },
   };
 }
