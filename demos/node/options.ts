@@ -1,5 +1,5 @@
 import {parseArgs} from 'node:util';
-import {type CELoRAConfig, resolveConfig, type Target} from '../../src/index.ts';
+import {type CELoRAConfig, DEFAULT_CONFIG, resolveConfig, type Target} from '../../src/index.ts';
 import {UserError} from './user_error.ts';
 
 /** What there is to do without a model and a text that were given. */
@@ -34,6 +34,8 @@ export interface Options {
   celora: CELoRAConfig;
 }
 
+const {rank, alpha, keep, frozenRank, refreshEvery, exactSteps, exactEvery} = DEFAULT_CONFIG;
+
 const FLAGS = {
   task: {
     type: 'string',
@@ -49,13 +51,22 @@ const FLAGS = {
     about: 'text to fine-tune on: .txt, or .jsonl with text, question/answer, prompt/completion or messages',
   },
   backend: {type: 'string', about: 'webgpu, tensorflow, wasm or cpu; default: the fastest there is'},
-  rank: {type: 'string', about: 'rank of the adapters (16)'},
-  alpha: {type: 'string', about: 'LoRA alpha; the adapter is scaled by alpha / rank (32)'},
-  keep: {type: 'string', about: 'fraction of columns kept in the activation gradient (0.5)'},
-  'frozen-rank': {type: 'string', about: 'rank of the frozen factors whose product stays exact (16)'},
-  refresh: {type: 'string', about: 'steps between selections of the columns (20)'},
-  'exact-every': {type: 'string', about: 'n: every n-th batch has an exact gradient; 0: none (0)'},
-  'exact-steps': {type: 'string', about: 'exact steps at the start; below 1, a fraction of all steps (0)'},
+  rank: {type: 'string', about: `rank of the adapters (${rank})`},
+  alpha: {type: 'string', about: `LoRA alpha; the adapter is scaled by alpha / rank (${alpha})`},
+  keep: {type: 'string', about: `fraction of columns kept in the activation gradient (${keep})`},
+  'frozen-rank': {
+    type: 'string',
+    about: `rank of the frozen factors whose product stays exact (${frozenRank})`,
+  },
+  refresh: {type: 'string', about: `steps between selections of the columns (${refreshEvery})`},
+  'exact-steps': {
+    type: 'string',
+    about: `exact steps at the start; below 1, a fraction of all steps (${exactSteps})`,
+  },
+  'exact-every': {
+    type: 'string',
+    about: `n: every n-th batch has an exact gradient; 0: none (${exactEvery})`,
+  },
   axis: {type: 'string', about: 'columns (top-k) or rows (sampled tokens)'},
   base: {
     type: 'string',
