@@ -12,7 +12,7 @@ static void registerAll() {
   if (done) return;
   tensorflow::find();
   std::vector<Registration> all;
-  for (const auto& family : {approxGradOps(), attentionOps(), columnOps(), crossEntropyOps(), elementwiseOps(), halfOps(), normOps(),
+  for (const auto& family : {approxGradOps(), attentionOps(), columnOps(), crossEntropyOps(), elementwiseOps(), halfOps(), loraGradOps(), normOps(),
                              packOps(), productOps(), rowOps()}) {
     all.insert(all.end(), family.begin(), family.end());
   }

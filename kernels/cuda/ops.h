@@ -8,6 +8,7 @@ std::vector<Registration> columnOps();
 std::vector<Registration> crossEntropyOps();
 std::vector<Registration> elementwiseOps();
 std::vector<Registration> halfOps();
+std::vector<Registration> loraGradOps();
 std::vector<Registration> normOps();
 std::vector<Registration> packOps();
 std::vector<Registration> productOps();

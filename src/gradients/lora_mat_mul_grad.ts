@@ -3,7 +3,7 @@ import {LoRAMatMul, type LoRAMatMulAttrs} from '../kernels/kernel_names.ts';
 import {namedOperands} from '../kernels/operands.ts';
 import {activationGrad} from '../ops/activation_grad.ts';
 import {weightsOf} from '../ops/half.ts';
-import {lowRankMatMul} from '../ops/low_rank_mat_mul.ts';
+import {loraGrad} from '../ops/lora_grad.ts';
 import {product} from '../ops/product.ts';
 import type {ActivationGradient} from './activation_gradient.ts';
 
@@ -26,8 +26,8 @@ export const loraMatMulGradConfig: tf.GradConfig = {
     const attrs = namedAttrs as unknown as TapeAttrs;
     const {x, kernel: tensor, bias, loraA, loraB} = namedOperands(saved, attrs);
     const kernel = weightsOf(tensor, attrs.half);
-    // shared by dA and dx, which run in tidies of their own
-    const loraDy = loraB && lowRankMatMul(dy, loraB, {transposeB: true, scale: attrs.scale});
+    // all that the adapter needs, at once, before the closures, which run in tidies of their own
+    const [loraDy, gradA, gradB] = loraA && loraB ? loraGrad(x, dy, loraA, loraB, attrs.scale) : [];
     const adapter = loraA && loraDy ? {loraA, loraDy} : {};
     const dx = () =>
       attrs.gradient
@@ -35,10 +35,10 @@ export const loraMatMulGradConfig: tf.GradConfig = {
         : activationGrad({dy, kernel, ...adapter});
     const closures = [dx, () => product(x, dy, true, false)];
     if (bias) closures.push(() => tf.sum(dy, 0));
-    if (loraA && loraDy) {
+    if (gradA && gradB) {
       closures.push(
-        () => lowRankMatMul(x, loraDy, {transposeA: true}),
-        () => lowRankMatMul(lowRankMatMul(x, loraA, {scale: attrs.scale}), dy, {transposeA: true}),
+        () => gradA,
+        () => gradB,
       );
     }
     return {...closures} as unknown as ReturnType<tf.GradFunc>;

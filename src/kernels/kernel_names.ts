@@ -66,6 +66,23 @@ export interface LowRankMatMulAttrs {
   scale: number;
 }
 
+/** What a backward pass needs of an adapter: s dy Bᵀ [N, r], dA = xᵀ(s dy Bᵀ) [in, r], dB = (s xA)ᵀdy [r, out]. */
+export const LoRAGrad = 'LoRAGrad';
+export interface LoRAGradInputs {
+  /** [N, in]. */
+  x: Tensor;
+  /** [N, out]. */
+  dy: Tensor;
+  /** A [in, r]. */
+  loraA: Tensor;
+  /** B [r, out]. */
+  loraB: Tensor;
+}
+export interface LoRAGradAttrs {
+  /** s = alpha / r. */
+  scale: number;
+}
+
 /** dx = dy Wᵀ + (s dy Bᵀ) Aᵀ, [N, in]: exact. */
 export const ActivationGrad = 'ActivationGrad';
 export interface AdapterTerm {

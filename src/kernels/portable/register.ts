@@ -12,6 +12,7 @@ import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {globalNorm} from './global_norm.ts';
 import {packHalf, unpackHalf} from './half.ts';
 import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
+import {loraGrad} from './lora_grad.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
 import {lowRankMatMul} from './low_rank_mat_mul.ts';
 import {packColumns} from './pack_columns.ts';
@@ -29,6 +30,7 @@ const PORTABLE: Record<string, Implementation> = {
   [names.PackHalf]: packHalf,
   [names.UnpackHalf]: unpackHalf,
   [names.LoRAMatMul]: loraMatMul,
+  [names.LoRAGrad]: loraGrad,
   [names.LowRankMatMul]: lowRankMatMul,
   [names.ActivationGrad]: activationGrad,
   [names.ApproxActivationGrad]: approxActivationGrad,

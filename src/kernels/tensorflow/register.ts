@@ -11,6 +11,7 @@ import {columnScores, packColumns, selectColumns} from './columns.ts';
 import {countLabels, crossEntropy, crossEntropyGrad} from './cross_entropy.ts';
 import {gatedUnit, gatedUnitGrad, globalNorm, rotaryEmbedding} from './elementwise.ts';
 import {lookUpHalf, packHalf, unpackHalf} from './half.ts';
+import {loraGrad} from './lora_grad.ts';
 import {
   addRMSNorm,
   layerNorm,
@@ -34,6 +35,7 @@ import {sampleRows} from './sample_rows.ts';
 
 const KERNELS: Record<string, OwnKernel<TensorFlowBackend>> = {
   [names.LoRAMatMul]: loraMatMul,
+  [names.LoRAGrad]: loraGrad,
   [names.LowRankMatMul]: lowRankMatMul,
   [names.ActivationGrad]: activationGrad,
   [names.ApproxActivationGrad]: approxActivationGrad,

@@ -55,6 +55,16 @@ export const CASES: Case[] = [
     ],
     attrs: {hasBias: true, hasAdapter: true, scale: 0.5, activation},
   })),
+  ...[RANK, 20].map((rank) => ({
+    kernel: names.LoRAGrad,
+    inputs: () => ({
+      x: random([ROWS, IN], 1),
+      dy: random([ROWS, OUT], 2),
+      loraA: random([IN, rank], 3),
+      loraB: random([rank, OUT], 4),
+    }),
+    attrs: {scale: 0.5},
+  })),
   ...[false, true].flatMap((transposed) => [
     {
       kernel: names.ActivationGrad,
