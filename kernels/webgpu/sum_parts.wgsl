@@ -1,4 +1,5 @@
-// out[i] = scale · Σ_part parts[part, i]; with ROOT √(Σ) · factors[i], the score of column i.
+// out[i] = scale · Σ_part parts[part, i]; with ROOT √(Σ) · factors[i], the score of column i; with FINISH what is left of a
+// product whose depth was cut, activation(Σ + bias[i % n]).
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * 64u;
@@ -12,6 +13,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   out[i] = sqrt(total);
 //#end
 //#else
+//#if FINISH
+//#if BIAS
+  total += bias[i % u.n];
+//#end
+  out[i] = activate(vec4f(total)).x;
+//#else
   out[i] = u.scale * total;
+//#end
 //#end
 }

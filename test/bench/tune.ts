@@ -13,8 +13,22 @@ const RANK = 16;
 /** Runs of a candidate in one measurement. */
 const REPEATS = 10;
 
-const WORKGROUPS = [128, 256, 512, 1024, 2048];
-const LEAST_DEPTHS = [64, 128, 256];
+/** Into how many parts products are cut, as workgroups/least depth. */
+const CUTS = ['256/128', '256/256', '512/128', '512/256', '512/512', '1024/128', '1024/256'];
+const SKINNY_CUTS = [128, 256, 512, 1024, 2048].flatMap((workgroups) =>
+  [64, 128, 256].map((depth) => `${workgroups}/${depth}`),
+);
+const UNCUT = '1/1';
+
+const valuesOf = (cut: string) => cut.split('/').map(Number) as [number, number];
+const productFlags = (cut: string) => {
+  const [CELORA_PRODUCT_WORKGROUPS, CELORA_PRODUCT_LEAST_DEPTH] = valuesOf(cut);
+  return {CELORA_PRODUCT_WORKGROUPS, CELORA_PRODUCT_LEAST_DEPTH};
+};
+const skinnyFlags = (cut: string) => {
+  const [CELORA_SKINNY_WORKGROUPS, CELORA_SKINNY_LEAST_DEPTH] = valuesOf(cut);
+  return {CELORA_SKINNY_WORKGROUPS, CELORA_SKINNY_LEAST_DEPTH};
+};
 
 interface Times {
   /** Of the GPU's own clock; 0 without timestamp queries. */
@@ -53,7 +67,7 @@ async function withFlags(flags: Partial<Tuning>, run: () => tf.Tensor): Promise<
   }
 }
 
-/** Tiles of 128 × 128 and of 64 × 64, and stock tfjs. */
+/** Tiles of 128 × 128, of 64 × 64 with the depth in one and in several parts, and stock tfjs. */
 async function products(rows: number, inputs: number, out: number): Promise<Tuned[]> {
   const x = deviceRandomUniform([rows, inputs], 1) as tf.Tensor2D;
   const dy = deviceRandomUniform([rows, out], 2) as tf.Tensor2D;
@@ -70,11 +84,11 @@ async function products(rows: number, inputs: number, out: number): Promise<Tune
   const all: Tuned[] = [];
   for (const {name, n, ours, stock} of forms) {
     const size = Math.ceil(rows / 128) * Math.ceil(n / 128);
-    const times = {
-      wide: await withFlags({CELORA_LEAST_WIDE_TILES: 1}, ours),
-      narrow: await withFlags({CELORA_LEAST_WIDE_TILES: 2 ** 30}, ours),
-      stock: await measure(stock),
-    };
+    const times: Record<string, Times> = {wide: await withFlags({CELORA_LEAST_WIDE_TILES: 1}, ours)};
+    for (const cut of [UNCUT, ...CUTS]) {
+      times[cut] = await withFlags({CELORA_LEAST_WIDE_TILES: 2 ** 30, ...productFlags(cut)}, ours);
+    }
+    times.stock = await measure(stock);
     all.push({product: `${name} ${rows},${inputs},${out}`, size, times});
   }
   return all;
@@ -95,12 +109,7 @@ async function skinnyProducts(rows: number, inputs: number, out: number): Promis
   const all: Tuned[] = [];
   for (const [name, run] of forms) {
     const times: Record<string, Times> = {};
-    for (const workgroups of WORKGROUPS) {
-      for (const depth of LEAST_DEPTHS) {
-        const flags = {CELORA_SKINNY_WORKGROUPS: workgroups, CELORA_SKINNY_LEAST_DEPTH: depth};
-        times[`${workgroups}/${depth}`] = await withFlags(flags, run);
-      }
-    }
+    for (const cut of SKINNY_CUTS) times[cut] = await withFlags(skinnyFlags(cut), run);
     all.push({product: `${name} ${rows},${inputs},${out}`, size: rows * inputs, times});
   }
   return all;
@@ -115,19 +124,19 @@ function loss(all: readonly Tuned[], choose: (one: Tuned) => string): number {
   return Math.exp(logs.reduce((sum, log) => sum + log, 0) / all.length);
 }
 
-/** The threshold on `size` that chooses best between the tiles, and what it costs. */
-function bestThreshold(all: readonly Tuned[]): {value: number; factor: number} {
+/** The threshold on `size` and the cut of narrow tiles that together choose best, and what they cost. */
+function bestTiles(all: readonly Tuned[]): {threshold: number; cut: string; factor: number} {
   const ours = all.map(({times: {stock: _, ...times}, ...one}) => ({...one, times}));
-  const values = [...new Set([1, ...ours.map(({size}) => size), 2 ** 30])];
-  const losses = values.map((value) => ({
-    value,
-    factor: loss(ours, ({size}) => (size >= value ? 'wide' : 'narrow')),
-  }));
-  return losses.reduce((a, b) => (b.factor < a.factor ? b : a));
+  const thresholds = [...new Set([1, ...ours.map(({size}) => size), 2 ** 30])];
+  const choices = thresholds.flatMap((threshold) =>
+    [UNCUT, ...CUTS].map((cut) => ({
+      threshold,
+      cut,
+      factor: loss(ours, ({size}) => (size >= threshold ? 'wide' : cut)),
+    })),
+  );
+  return choices.reduce((a, b) => (b.factor < a.factor ? b : a));
 }
-
-const cells = ({times}: Tuned): string[] =>
-  Object.values(times).map(({gpuMs, wallMs}) => `${gpuMs.toFixed(3)} ${wallMs.toFixed(3)}`);
 
 /** Measures what the values of tuning.ts choose between, on this device, and says which are best. */
 export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
@@ -151,37 +160,38 @@ export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
     }
     await save([found]);
   }
-  say('\nproducts: GPU ms and wall ms of a call');
+  say('\nproducts: GPU ms of a call, in tiles of 128, and of 64 by workgroups/least depth');
+  const candidates = ['wide', UNCUT, ...CUTS, 'stock'];
   say(
     formatTable([
-      ['', 'tiles of 128', 'wide', 'narrow', 'stock'],
-      ...found.products.map((one) => [one.product, one.size, ...cells(one)]),
+      ['', 'tiles of 128', ...candidates],
+      ...found.products.map((one) => [
+        one.product,
+        one.size,
+        ...candidates.map((name) => msOf(one.times[name]!).toFixed(3)),
+      ]),
     ]),
   );
   say(`\nskinny products, rank ${RANK}: GPU ms by workgroups/least depth`);
-  const settings = WORKGROUPS.flatMap((workgroups) => LEAST_DEPTHS.map((depth) => `${workgroups}/${depth}`));
   say(
     formatTable([
-      ['', ...settings],
+      ['', ...SKINNY_CUTS],
       ...found.skinny.map((one) => [
         one.product,
-        ...settings.map((setting) => msOf(one.times[setting]!).toFixed(3)),
+        ...SKINNY_CUTS.map((setting) => msOf(one.times[setting]!).toFixed(3)),
       ]),
-      ['mean over the best', ...settings.map((setting) => loss(found.skinny, () => setting).toFixed(3))],
+      ['mean over the best', ...SKINNY_CUTS.map((setting) => loss(found.skinny, () => setting).toFixed(3))],
     ]),
   );
-  const threshold = bestThreshold(found.products);
-  const setting = settings.reduce((a, b) =>
+  const tiles = bestTiles(found.products);
+  const skinnyCut = SKINNY_CUTS.reduce((a, b) =>
     loss(found.skinny, () => b) < loss(found.skinny, () => a) ? b : a,
   );
-  const [workgroups, depth] = setting.split('/').map(Number);
   const best: Tuning = {
-    CELORA_LEAST_WIDE_TILES: threshold.value,
-    CELORA_SKINNY_WORKGROUPS: workgroups!,
-    CELORA_SKINNY_LEAST_DEPTH: depth!,
+    CELORA_LEAST_WIDE_TILES: tiles.threshold,
+    ...productFlags(tiles.cut),
+    ...skinnyFlags(skinnyCut),
   };
-  say(
-    `\nbest here: ${JSON.stringify(best)}; tiles so chosen cost ${threshold.factor.toFixed(3)} of the best`,
-  );
+  say(`\nbest here: ${JSON.stringify(best)}; tiles so chosen cost ${tiles.factor.toFixed(3)} of the best`);
   return [{...found, best}];
 };

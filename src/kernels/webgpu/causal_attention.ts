@@ -12,7 +12,7 @@ import {type Binding, dispatch} from './dispatch.ts';
 import {grid, rowsOf} from './grid.ts';
 import {instantiate, type Specialization} from './shader.ts';
 import * as shaders from './shaders.ts';
-import {sumParts} from './skinny.ts';
+import {sumParts} from './sum_parts.ts';
 
 const ROWS_OF_TILE = 64;
 

@@ -10,7 +10,7 @@ import type {
 import type {WebGPUBackend} from './backend.ts';
 import {dispatch} from './dispatch.ts';
 import * as shaders from './shaders.ts';
-import {sumParts} from './skinny.ts';
+import {sumParts} from './sum_parts.ts';
 
 /** Rows of dy that one workgroup adds up: enough workgroups for a GPU at 2048 rows, and few parts to sum. */
 const ROWS_OF_PART = 128;

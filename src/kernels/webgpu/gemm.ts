@@ -5,6 +5,7 @@ import type {WebGPUBackend} from './backend.ts';
 import {type Binding, dispatch} from './dispatch.ts';
 import {instantiate} from './shader.ts';
 import * as shaders from './shaders.ts';
+import {cutDepth, sumParts} from './sum_parts.ts';
 import {tuned} from './tuning.ts';
 
 /** One of the products that add up to C: A [m, depth] · B, B [n, depth] or, with `plainB`, [depth, n]. */
@@ -41,11 +42,52 @@ export interface Gemm {
   batch?: number;
 }
 
-/** Numbers along the depth that a workgroup holds at a time. */
-const SLICE = 16;
+/** How a product is shared out among workgroups. */
+interface Tiling {
+  /** Rows and columns of a thread. */
+  run: 4 | 8;
+  /** Numbers along the depth that a workgroup holds at a time. */
+  slice: number;
+  /** Length of a part of the depth, and how many there are. */
+  part: number;
+  parts: number;
+}
+
+function tilingOf({m, n, segments, rows, batch = 1}: Gemm): Tiling {
+  const tilesOf = (side: number) => Math.ceil(m / side) * Math.ceil(n / side) * batch;
+  const run = tilesOf(128) >= tuned('CELORA_LEAST_WIDE_TILES') ? 8 : 4;
+  const slice = 128 / run;
+  const {depth} = segments[0]!;
+  if (run === 8 || batch > 1 || rows !== undefined) return {run, slice, part: depth, parts: 1};
+  const aims = {
+    workgroups: tuned('CELORA_PRODUCT_WORKGROUPS'),
+    leastDepth: tuned('CELORA_PRODUCT_LEAST_DEPTH'),
+  };
+  return {run, slice, ...cutDepth(depth, slice, tilesOf(64), aims)};
+}
 
 /** Runs the product into `output`. */
 export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo): void {
+  const tiling = tilingOf(product);
+  const {parts: count} = tiling;
+  if (count === 1) {
+    multiply(backend, product, tiling, output);
+    return;
+  }
+  const {label, m, n, bias, activation = 'linear'} = product;
+  const parts = backend.makeTensorInfo([count, m, n], 'float32');
+  multiply(backend, {...product, bias: undefined, activation: 'linear'}, tiling, parts);
+  sumParts(backend, {label: `${label}Sum`, parts, count, size: m * n, finish: {n, bias, activation}}, output);
+  backend.disposeData(parts.dataId);
+}
+
+/** C is [parts, m, n] if there are several. */
+function multiply(
+  backend: WebGPUBackend,
+  product: Gemm,
+  {run, slice, part, parts}: Tiling,
+  output: TensorInfo,
+): void {
   const {label, m, n, segments, plainB = false, turnedA = false, indices, rows, bias} = product;
   const {scale = 1, activation = 'linear', batch = 1} = product;
   const depths = segments.map(({depth}) => depth);
@@ -58,8 +100,7 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
     ...(plainB ? [] : depths),
   ];
   const vec4 = rowLengths.every((length) => length % 4 === 0);
-  const whole = vec4 && depths.every((depth) => depth % SLICE === 0);
-  const wide = Math.ceil(m / 128) * Math.ceil(n / 128) * batch >= tuned('CELORA_LEAST_WIDE_TILES');
+  const whole = vec4 && depths.every((depth) => depth % slice === 0);
   const type = vec4 ? 'vec4f' : 'f32';
   const words = vec4 ? 'vec2u' : 'u32';
   const half = segments[0]!.half;
@@ -80,15 +121,16 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
   };
   const source = () => {
     const readers = matrices.map(({name}) => instantiate(readerOf(name), name));
-    return [...(half ? [shaders.decode_half] : []), ...readers, shaders.gemm].join('\n');
+    return [...(half ? [shaders.decode_half] : []), ...readers, shaders.activation, shaders.gemm].join('\n');
   };
-  const tile = wide ? 128 : 64;
+  const tile = 16 * run;
   dispatch(backend, {
     label,
     source,
     specialization: {
-      RUN: wide ? 8 : 4,
-      WIDE: wide,
+      RUN: run,
+      WIDE: run === 8,
+      PARTS: parts > 1,
       VEC4: vec4,
       WHOLE: whole,
       SEGMENTS_2: segments.length > 1,
@@ -114,8 +156,9 @@ export function gemm(backend: WebGPUBackend, product: Gemm, output: TensorInfo):
       depth0: depths[0]!,
       depth1: depths[1] ?? 0,
       depth2: depths[2] ?? 0,
+      part,
     },
     floats: {scale},
-    workgroups: [Math.ceil(n / tile), Math.ceil(m / tile), batch],
+    workgroups: [Math.ceil(n / tile), Math.ceil(m / tile), parts > 1 ? parts : batch],
   });
 }

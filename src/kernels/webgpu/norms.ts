@@ -12,7 +12,7 @@ import type {WebGPUBackend} from './backend.ts';
 import {dispatch} from './dispatch.ts';
 import {grid, rowsOf} from './grid.ts';
 import * as shaders from './shaders.ts';
-import {sumParts} from './skinny.ts';
+import {sumParts} from './sum_parts.ts';
 
 /** One pass over the rows of x. */
 interface Pass {

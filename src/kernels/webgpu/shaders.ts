@@ -1,5 +1,19 @@
 // Generated from kernels/webgpu/*.wgsl by kernels/webgpu/generate.mjs.
 
+export const activation = `// The activation of a layer.
+fn activate(x: vec4f) -> vec4f {
+//#if RELU
+  return max(x, vec4f(0));
+//#else
+//#if ELU
+  return select(x, exp(x) - 1.0, x < vec4f(0));
+//#else
+  return x;
+//#end
+//#end
+}
+`;
+
 export const adamw_step = `// A step of AdamW on numbers, or vec4s, i; u.decayed counts numbers.
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -841,22 +855,24 @@ export const gemm = `// C = activation(scale · Σ over segments s of A_s · B_s
 //
 // A_s is [m, depth_s], the rows of A_0 strideA numbers apart, or [depth, m] with A_KM; B_s is
 // [n, depth_s], or [depth_s, n] with B_KN, the rows of B_0 strideB numbers apart. ROWS: row i of A_0 is row rows[i] of its buffer times weights[i], and row i of
-// the product is added to row rows[i] of C.
+// the product is added to row rows[i] of C. PARTS: the depth of A_0 is cut into parts, one for each z of the workgroups, so
+// that many work on one tile; C is [parts, m, n], to be added up by sum_parts.
 //
-// A workgroup of 256 threads makes a tile of 16 RUN × 16 RUN numbers of C, RUN × RUN of them a thread, from slices of 16
-// along the depth that it holds in workgroup memory. Measured on an H200 through Dawn, TFLOP/s at [2048, 11008] ·
+// A workgroup of 256 threads makes a tile of 16 RUN × 16 RUN numbers of C, RUN × RUN of them a thread, from slices of SLICE =
+// 128 / RUN along the depth that it holds in workgroup memory. Measured on an H200 through Dawn, TFLOP/s at [2048, 11008] ·
 // [11008, 4096]ᵀ with RUN = 8: 40.8; slices of 8 in two alternating buffers 34.8, slices of 32 35.2, the loop over a slice
 // not unrolled 35.8, warps of 2 × 16 threads instead of 4 × 8 38.9.
 
 const TILE = 16u * RUN;
 const TILE4 = TILE / 4u;
+const SLICE = 128u / RUN;
 
 alias Sums = array<vec4f, RUN * RUN / 4u>;
 alias Moved = array<vec4f, 4>;
 
 // [k][i / 4]: what a thread needs of one k lies side by side
-var<workgroup> tileA: array<vec4f, 16u * TILE4>;
-var<workgroup> tileB: array<vec4f, 16u * TILE4>;
+var<workgroup> tileA: array<vec4f, SLICE * TILE4>;
+var<workgroup> tileB: array<vec4f, SLICE * TILE4>;
 
 // Adds the outer product of one k of the slice.
 fn multiply(acc: ptr<function, Sums>, k: u32, tx: u32, ty: u32) {
@@ -910,7 +926,7 @@ fn multiplySlice(acc: ptr<function, Sums>, tx: u32, ty: u32) {
   multiply(acc, 14u, tx, ty);
   multiply(acc, 15u, tx, ty);
 //#else
-  for (var k = 0u; k < 16u; k++) { multiply(acc, k, tx, ty); }
+  for (var k = 0u; k < SLICE; k++) { multiply(acc, k, tx, ty); }
 //#end
 }
 
@@ -964,18 +980,6 @@ fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
 }
 //#end
 
-fn activate(x: vec4f) -> vec4f {
-//#if RELU
-  return max(x, vec4f(0));
-//#else
-//#if ELU
-  return select(x, exp(x) - 1.0, x < vec4f(0));
-//#else
-  return x;
-//#end
-//#end
-}
-
 fn store(i: u32, j: u32, batch: u32, value: vec4f) {
   if (i >= u.m || j >= u.n) { return; }
 //#if ROWS
@@ -1001,8 +1005,9 @@ fn store(i: u32, j: u32, batch: u32, value: vec4f) {
 }
 
 // What a thread moves of a slice, in registers on its way from memory: a block of 4 × 4 numbers that is turned (rows along
-// k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the last ones B.
-const MOVERS = 4u * TILE4;
+// k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the others B.
+const MOVERS = 128u;
+const SLICE4 = SLICE / 4u;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -1014,31 +1019,45 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let column0 = group.x * TILE;
   var acc: Sums;
   var moved: Moved;
-  load(&moved, 0u, 0u, thread, row0, column0, group.z);
-  for (var k = 0u; k < u.depth0; k += 16u) {
+//#if PARTS
+  let batch = 0u;
+  let first = group.z * u.part;
+  let end = min(u.depth0, first + u.part);
+  // the first part adds the other segments
+  let depth1 = select(0u, u.depth1, group.z == 0u);
+  let depth2 = select(0u, u.depth2, group.z == 0u);
+//#else
+  let batch = group.z;
+  const first = 0u;
+  let end = u.depth0;
+  let depth1 = u.depth1;
+  let depth2 = u.depth2;
+//#end
+  load(&moved, 0u, first, thread, row0, column0, batch);
+  for (var k = first; k < end; k += SLICE) {
     put(&moved, thread);
     workgroupBarrier();
     // the next slice is under way while this one is multiplied
-    if (k + 16u < u.depth0) { load(&moved, 0u, k + 16u, thread, row0, column0, group.z); }
+    if (k + SLICE < end) { load(&moved, 0u, k + SLICE, thread, row0, column0, batch); }
     multiplySlice(&acc, tx, ty);
     workgroupBarrier();
   }
   // The other segments are short. In one loop with the first, deciding which one is next cost it a sixth of its speed.
 //#if SEGMENTS_2
-  for (var k = 0u; k < u.depth1; k += 16u) {
-    load(&moved, 1u, k, thread, row0, column0, group.z);
+  for (var k = 0u; k < depth1; k += SLICE) {
+    load(&moved, 1u, k, thread, row0, column0, batch);
     put(&moved, thread);
     workgroupBarrier();
-    for (var x = 0u; x < 16u; x++) { multiply(&acc, x, tx, ty); }
+    for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
     workgroupBarrier();
   }
 //#end
 //#if SEGMENTS_3
-  for (var k = 0u; k < u.depth2; k += 16u) {
-    load(&moved, 2u, k, thread, row0, column0, group.z);
+  for (var k = 0u; k < depth2; k += SLICE) {
+    load(&moved, 2u, k, thread, row0, column0, batch);
     put(&moved, thread);
     workgroupBarrier();
-    for (var x = 0u; x < 16u; x++) { multiply(&acc, x, tx, ty); }
+    for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
     workgroupBarrier();
   }
 //#end
@@ -1085,29 +1104,29 @@ fn load(moved: ptr<function, Moved>, segment: u32, start: u32, thread: u32, row0
     let k = start + thread / TILE4;
     let i = row0 + (thread % TILE4) * 4u;
     (*moved)[0] = readA(segment, k, i, batch);
-    (*moved)[1] = readA(segment, k + 4u, i, batch);
-    (*moved)[2] = readA(segment, k + 8u, i, batch);
-    (*moved)[3] = readA(segment, k + 12u, i, batch);
+    (*moved)[1] = readA(segment, k + SLICE4, i, batch);
+    (*moved)[2] = readA(segment, k + 2u * SLICE4, i, batch);
+    (*moved)[3] = readA(segment, k + 3u * SLICE4, i, batch);
 //#else
-    let k = start + (thread % 4u) * 4u;
-    let i = row0 + (thread / 4u) * 4u;
+    let k = start + (thread % SLICE4) * 4u;
+    let i = row0 + (thread / SLICE4) * 4u;
     (*moved)[0] = readA(segment, k, i, batch);
     (*moved)[1] = readA(segment, k, i + 1u, batch);
     (*moved)[2] = readA(segment, k, i + 2u, batch);
     (*moved)[3] = readA(segment, k, i + 3u, batch);
 //#end
-  } else if (thread >= 256u - MOVERS) {
-    let item = thread + MOVERS - 256u;
+  } else {
+    let item = thread - MOVERS;
 //#if B_KN
     let k = start + item / TILE4;
     let j = column0 + (item % TILE4) * 4u;
     (*moved)[0] = readB(segment, k, j, batch);
-    (*moved)[1] = readB(segment, k + 4u, j, batch);
-    (*moved)[2] = readB(segment, k + 8u, j, batch);
-    (*moved)[3] = readB(segment, k + 12u, j, batch);
+    (*moved)[1] = readB(segment, k + SLICE4, j, batch);
+    (*moved)[2] = readB(segment, k + 2u * SLICE4, j, batch);
+    (*moved)[3] = readB(segment, k + 3u * SLICE4, j, batch);
 //#else
-    let k = start + (item % 4u) * 4u;
-    let j = column0 + (item / 4u) * 4u;
+    let k = start + (item % SLICE4) * 4u;
+    let j = column0 + (item / SLICE4) * 4u;
     (*moved)[0] = readB(segment, k, j, batch);
     (*moved)[1] = readB(segment, k, j + 1u, batch);
     (*moved)[2] = readB(segment, k, j + 2u, batch);
@@ -1124,21 +1143,21 @@ fn put(moved: ptr<function, Moved>, thread: u32) {
     tileA[thread + 2u * MOVERS] = (*moved)[2];
     tileA[thread + 3u * MOVERS] = (*moved)[3];
 //#else
-    let at = (thread % 4u) * MOVERS + thread / 4u;
+    let at = (thread % SLICE4) * 4u * TILE4 + thread / SLICE4;
     tileA[at] = vec4f((*moved)[0].x, (*moved)[1].x, (*moved)[2].x, (*moved)[3].x);
     tileA[at + TILE4] = vec4f((*moved)[0].y, (*moved)[1].y, (*moved)[2].y, (*moved)[3].y);
     tileA[at + 2u * TILE4] = vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z);
     tileA[at + 3u * TILE4] = vec4f((*moved)[0].w, (*moved)[1].w, (*moved)[2].w, (*moved)[3].w);
 //#end
-  } else if (thread >= 256u - MOVERS) {
-    let item = thread + MOVERS - 256u;
+  } else {
+    let item = thread - MOVERS;
 //#if B_KN
     tileB[item] = (*moved)[0];
     tileB[item + MOVERS] = (*moved)[1];
     tileB[item + 2u * MOVERS] = (*moved)[2];
     tileB[item + 3u * MOVERS] = (*moved)[3];
 //#else
-    let at = (item % 4u) * MOVERS + item / 4u;
+    let at = (item % SLICE4) * 4u * TILE4 + item / SLICE4;
     tileB[at] = vec4f((*moved)[0].x, (*moved)[1].x, (*moved)[2].x, (*moved)[3].x);
     tileB[at + TILE4] = vec4f((*moved)[0].y, (*moved)[1].y, (*moved)[2].y, (*moved)[3].y);
     tileB[at + 2u * TILE4] = vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z);
@@ -1849,7 +1868,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 }
 `;
 
-export const sum_parts = `// out[i] = scale · Σ_part parts[part, i]; with ROOT √(Σ) · factors[i], the score of column i.
+export const sum_parts = `// out[i] = scale · Σ_part parts[part, i]; with ROOT √(Σ) · factors[i], the score of column i; with FINISH what is left of a
+// product whose depth was cut, activation(Σ + bias[i % n]).
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * 64u;
@@ -1863,7 +1883,14 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   out[i] = sqrt(total);
 //#end
 //#else
+//#if FINISH
+//#if BIAS
+  total += bias[i % u.n];
+//#end
+  out[i] = activate(vec4f(total)).x;
+//#else
   out[i] = u.scale * total;
+//#end
 //#end
 }
 `;

@@ -4,6 +4,7 @@ import {type Binding, dispatch} from './dispatch.ts';
 import {gemm} from './gemm.ts';
 import {instantiate} from './shader.ts';
 import * as shaders from './shaders.ts';
+import {cutDepth, sumParts} from './sum_parts.ts';
 import {tuned} from './tuning.ts';
 
 /** C [m, n] = scale · A · B with few columns: a product by an adapter's or a frozen factor. */
@@ -36,10 +37,10 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
   const vec4 = rowLengths.every((length) => length % 4 === 0);
   const type = vec4 ? 'vec4f' : 'f32';
   const tiles = Math.ceil(m / ROWS_OF_TILE);
-  const longest = Math.floor(depth / tuned('CELORA_SKINNY_LEAST_DEPTH'));
-  const wanted = Math.max(1, Math.min(longest, Math.round(tuned('CELORA_SKINNY_WORKGROUPS') / tiles)));
-  const part = Math.ceil(depth / wanted / SLICE) * SLICE;
-  const parts = Math.ceil(depth / part);
+  const {part, parts} = cutDepth(depth, SLICE, tiles, {
+    workgroups: tuned('CELORA_SKINNY_WORKGROUPS'),
+    leastDepth: tuned('CELORA_SKINNY_LEAST_DEPTH'),
+  });
   const columns = 2 ** Math.ceil(Math.log2(Math.ceil(n / 4)));
   const sums = parts === 1 && scale === 1 ? output : backend.makeTensorInfo([parts, m, n], 'float32');
   const matrices: Binding[] = [
@@ -66,34 +67,6 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
   sumParts(backend, {label: `${label}Sum`, parts: sums, count: parts, size: m * n, scale}, output);
   backend.disposeData(sums.dataId);
   return output;
-}
-
-interface Parts {
-  label: string;
-  /** [count, size]. */
-  parts: TensorInfo;
-  count: number;
-  size: number;
-  scale?: number;
-  /** The square root of the sum, times these [size] where they are given. */
-  root?: {factors: TensorInfo | undefined};
-}
-
-export function sumParts(backend: WebGPUBackend, sum: Parts, output: TensorInfo): void {
-  const {label, parts, count, size, scale = 1, root} = sum;
-  const factors = root?.factors;
-  const groups = Math.ceil(size / 64);
-  const x = Math.min(groups, backend.device.limits.maxComputeWorkgroupsPerDimension);
-  dispatch(backend, {
-    label,
-    source: shaders.sum_parts,
-    specialization: {ROOT: root !== undefined, FACTORS: factors !== undefined},
-    outputs: [{name: 'out', tensor: output}],
-    inputs: [{name: 'parts', tensor: parts}, ...(factors ? [{name: 'factors', tensor: factors}] : [])],
-    uniforms: {size, parts: count},
-    floats: {scale},
-    workgroups: [x, Math.ceil(groups / x), 1],
-  });
 }
 
 /** C [m, n] of any width: by `skinny` where the columns are few. */

@@ -5,6 +5,10 @@ import type {WebGPUBackend} from './backend.ts';
 export interface Tuning {
   /** Products have tiles of 64 × 64 where those of 128 × 128 would be fewer than this: too few to occupy the GPU. */
   CELORA_LEAST_WIDE_TILES: number;
+  /** Workgroups that a product in tiles of 64 × 64 aims at, by cutting the depth into parts. */
+  CELORA_PRODUCT_WORKGROUPS: number;
+  /** The least length of such a part. */
+  CELORA_PRODUCT_LEAST_DEPTH: number;
   /** Workgroups that a skinny product aims at, by cutting the depth into parts. */
   CELORA_SKINNY_WORKGROUPS: number;
   /** The least length of such a part. */
@@ -16,6 +20,8 @@ const MEASURED: Readonly<Record<string, Tuning>> = {
   // on an H100 skinny products so cut take 1.019 times the best cut of each shape, GPU time, on average; 512 and 256: 1.050
   hopper: {
     CELORA_LEAST_WIDE_TILES: 128,
+    CELORA_PRODUCT_WORKGROUPS: 512,
+    CELORA_PRODUCT_LEAST_DEPTH: 256,
     CELORA_SKINNY_WORKGROUPS: 256,
     CELORA_SKINNY_LEAST_DEPTH: 128,
   },

@@ -4,6 +4,7 @@ import {ActivationGradient, approxActivationGrad, loraMatMul, packColumns} from 
 import {randomStream} from '../../../src/random.ts';
 import {describeShaders, expectClose} from '../../backends.ts';
 import {dispatchesOf} from '../../support/dispatches.ts';
+import {tuningOfTests} from './set_tuning.ts';
 
 /** Uniform in ±1, and as a tensor. */
 function numbers(shape: [number, number], seed: number): {values: Float32Array; tensor: tf.Tensor2D} {
@@ -13,7 +14,9 @@ function numbers(shape: [number, number], seed: number): {values: Float32Array; 
 }
 
 describeShaders('products in wide tiles', () => {
-  // 64 tiles of 128 × 128 are the least for which they are taken; the last ones are partial
+  const set = tuningOfTests();
+  beforeEach(() => set({CELORA_LEAST_WIDE_TILES: 1}));
+  // the last tiles are partial
   const [rows, inputs, out] = [1000, 1012, 96];
   /** Rows and columns of the result to look at: at the corners of tiles, and in the last partial ones. */
   const SOME = [0, 1, 127, 128, 500, 895, 896, 999];

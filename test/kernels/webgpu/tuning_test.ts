@@ -1,25 +1,24 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
-import type {Tuning} from '../../../src/kernels/webgpu/tuning.ts';
+import {
+  approxActivationGrad,
+  installFastMatMul,
+  loraMatMul,
+  packColumns,
+  packHalf,
+} from '../../../src/index.ts';
 import {lowRankMatMul} from '../../../src/ops/low_rank_mat_mul.ts';
 import {randomStream} from '../../../src/random.ts';
 import {describeShaders, expectClose} from '../../backends.ts';
-import {tensorOf} from '../../ops/tensors.ts';
-import {matMul, randomMatrix} from '../../reference/matrix.ts';
+import {randomProduct, tensorOf, tensorsOf} from '../../ops/tensors.ts';
+import {nearestMatrix} from '../../reference/half.ts';
+import {forward} from '../../reference/lora.ts';
+import {add, matMul, randomMatrix, subtract, takeColumns, transpose} from '../../reference/matrix.ts';
 import {dispatchesOf} from '../../support/dispatches.ts';
+import {tuningOfTests} from './set_tuning.ts';
 
 describeShaders('what skinny products are tuned by', () => {
-  const usual = new Map<string, number>();
-  const set = (values: Partial<Tuning>): void => {
-    for (const [name, value] of Object.entries(values)) {
-      if (!usual.has(name)) usual.set(name, tf.env().getNumber(name));
-      tf.env().set(name, value);
-    }
-  };
-  afterEach(() => {
-    for (const [name, value] of usual) tf.env().set(name, value);
-  });
-
+  const set = tuningOfTests();
   const random = randomStream(1);
   const [a, b] = [randomMatrix(70, 300, random), randomMatrix(300, 12, random)];
 
@@ -36,4 +35,91 @@ describeShaders('what skinny products are tuned by', () => {
       await expectClose(run(), matMul(a, b).data, 1e-6);
     });
   }
+});
+
+describeShaders('a product whose depth is cut into parts', () => {
+  const set = tuningOfTests();
+  beforeEach(() => {
+    set({CELORA_PRODUCT_WORKGROUPS: 2048, CELORA_PRODUCT_LEAST_DEPTH: 32});
+  });
+
+  for (const [rows, inputs, units] of [
+    [5, 123, 123],
+    [70, 128, 68],
+    [3, 97, 1],
+  ] as const) {
+    it(`equals the formula with bias, adapter and activation: ${rows}×${inputs}×${units}`, async () => {
+      for (const activation of ['linear', 'relu', 'elu'] as const) {
+        const product = {...randomProduct({rows, inputs, units, rank: 3, bias: true}), activation};
+        const run = () => loraMatMul(tensorsOf(product));
+        // the adapter's own product and its scale are two passes, this one two
+        expect(await dispatchesOf(run)).to.equal(4);
+        await expectClose(run(), forward(product).data);
+      }
+    });
+  }
+
+  it('equals the formula from a kernel at half precision', async () => {
+    const product = randomProduct({rows: 5, inputs: 123, units: 7, rank: 0, bias: false});
+    const kernel = packHalf(tensorOf(product.kernel), 'float16');
+    const expected = forward({...product, kernel: nearestMatrix(product.kernel, 'float16')});
+    await expectClose(loraMatMul({...tensorsOf(product), kernel}), expected.data);
+  });
+
+  for (const [rows, inputs, out] of [
+    [5, 33, 123],
+    [66, 64, 128],
+  ] as const) {
+    it(`equals the formula from kept columns, frozen factors and an adapter: ${rows}×${inputs}×${out}`, async () => {
+      const random = randomStream(3);
+      const [dy, kernel] = [randomMatrix(rows, out, random), randomMatrix(inputs, out, random)];
+      const [frozenA, frozenB] = [randomMatrix(inputs, 4, random), randomMatrix(4, out, random)];
+      const [loraA, loraDy] = [randomMatrix(inputs, 3, random), randomMatrix(rows, 3, random)];
+      const columns = Array.from({length: 98}, (_, i) => i + (i >> 2));
+      const indices = tf.tensor1d(columns, 'int32');
+      const factors = {frozenA: tensorOf(frozenA), frozenB: tensorOf(frozenB)};
+      const packed = packColumns({kernel: tensorOf(kernel), indices, ...factors});
+      const adapter = {loraA: tensorOf(loraA), loraDy: tensorOf(loraDy)};
+      const run = () => approxActivationGrad({dy: tensorOf(dy), indices, packed, ...factors, ...adapter});
+      expect(await dispatchesOf(run)).to.equal(3);
+      const low = matMul(frozenA, frozenB);
+      const kept = takeColumns(subtract(kernel, low), columns);
+      await expectClose(
+        run(),
+        add(
+          matMul(takeColumns(dy, columns), transpose(kept)),
+          matMul(dy, transpose(low)),
+          matMul(loraDy, transpose(loraA)),
+        ).data,
+      );
+    });
+  }
+
+  it('equals the formula with either side transposed', async () => {
+    const installation = installFastMatMul();
+    const usual = tf.env().getNumber('CELORA_FAST_MATMUL_LEAST_WORK');
+    tf.env().set('CELORA_FAST_MATMUL_LEAST_WORK', 0);
+    try {
+      const random = randomStream(4);
+      const [a, b] = [randomMatrix(9, 130, random), randomMatrix(130, 11, random)];
+      for (const [transposeA, transposeB] of [
+        [false, true],
+        [true, false],
+        [true, true],
+      ] as const) {
+        const run = () =>
+          tf.matMul(
+            tensorOf(transposeA ? transpose(a) : a),
+            tensorOf(transposeB ? transpose(b) : b),
+            transposeA,
+            transposeB,
+          );
+        expect(await dispatchesOf(run)).to.equal(2);
+        await expectClose(run(), matMul(a, b).data);
+      }
+    } finally {
+      tf.env().set('CELORA_FAST_MATMUL_LEAST_WORK', usual);
+      installation.dispose();
+    }
+  });
 });
