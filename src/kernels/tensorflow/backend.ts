@@ -3,6 +3,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 /** What tfjs-node's binding, a native addon, lets one do with TensorFlow. A tensor there is a number, its handle. */
 export interface TensorFlowBinding {
   TF_Version: string;
+  TF_ATTR_BOOL: number;
   TF_ATTR_INT: number;
   TF_ATTR_STRING: number;
   TF_ATTR_TYPE: number;
@@ -23,7 +24,7 @@ export interface TensorFlowOutput {
 export interface OpAttr {
   name: string;
   type: number;
-  value: number | string;
+  value: number | string | boolean;
 }
 
 /** What the backend keeps of a tensor's data. */

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {replaceKernel, replaceMethod, restoreAll} from '../../gradients/engine.ts';
 import {sharedInstall} from '../../gradients/shared_install.ts';
 import type {TensorFlowBackend, TensorFlowData} from './backend.ts';
+import {multiplyMatrices} from './mat_mul.ts';
 import {isElementwise, runOnRows} from './row_ops.ts';
 import {SmallArrays} from './small_arrays.ts';
 
@@ -116,6 +117,13 @@ const replaceCast = () =>
     return x.dtype === dtype ? share(args.backend, x, x.shape) : stock(args);
   });
 
+const replaceMatMul = () =>
+  replaceKernel(tf.BatchMatMul, 'tensorflow', (stock) => (args) => {
+    const {a, b} = args.inputs as {a: tf.TensorInfo; b: tf.TensorInfo};
+    const attrs = args.attrs as unknown as tf.BatchMatMulAttrs;
+    return multiplyMatrices(args.backend as TensorFlowBackend, [a, b], attrs) ?? stock(args);
+  });
+
 const replaceElementwise = (backend: TensorFlowBackend) =>
   replaceMethod(
     backend,
@@ -134,6 +142,7 @@ const install = sharedInstall(() => {
     replaceReshape(),
     replaceExpandDims(),
     replaceCast(),
+    replaceMatMul(),
     replaceElementwise(backend),
   ]);
   return () => {
@@ -146,8 +155,8 @@ const install = sharedInstall(() => {
  * Spares backend 'tensorflow' operations and uploads. In stock tfjs every reshape, expandDims and cast is an operation of
  * TensorFlow's, and every number among the operands of another one goes from JavaScript to the GPU. With this a reshape
  * shares the data of what it reshapes, as on tfjs's other backends, and so does a cast to the dtype that is there; equal
- * arrays of up to 8 numbers are handed over once; and ops that treat rows by themselves take them in the shape that they have.
- * Results are the same. `setUpTensorFlow` installs it.
+ * arrays of up to 8 numbers are handed over once; a product of matrices is one, not one of batches; and ops that treat rows
+ * by themselves take them in the shape that they have. Results are the same. `setUpTensorFlow` installs it.
  * @returns An installation; when the last one is disposed, tfjs's kernels are its own again.
  * @throws Error unless 'tensorflow' is the current backend.
  */

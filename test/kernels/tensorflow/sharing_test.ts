@@ -174,6 +174,40 @@ describeBackends('installTensorFlowSharing', (backend) => {
     });
   });
 
+  describe('products of matrices', () => {
+    it('are one op, whatever batch of one they are asked for', async () => {
+      const [a, b] = [matrix(), tf.add(tf.tensor2d([1, 0, -1, 2, 1, 0], [3, 2]), 0)];
+      const product = [2, 4, 5, 10];
+      for (const [left, right] of [[], [1], [1, 1]].flatMap((one) => [
+        [one, [1]],
+        [[], one],
+      ])) {
+        const views = [tf.reshape(a, [...left!, 2, 3]), tf.reshape(b, [...right!, 3, 2])] as const;
+        let made: tf.Tensor | undefined;
+        const work = workOf(() => {
+          made = tf.matMul(...views);
+        });
+        expect(work.ops).to.deep.equal(['MatMul']);
+        expect(made!.shape.slice(-2)).to.deep.equal([2, 2]);
+        expect(made!.rank).to.equal(Math.max(left!.length, right!.length) + 2);
+        await expectClose(made!, product, 0);
+      }
+    });
+
+    it('have the values of stock ones: transposed, empty, of batches', async () => {
+      const a = matrix();
+      await expectClose(tf.matMul(a, a, false, true), [14, 32, 32, 77], 0);
+      await expectClose(tf.matMul(a, a, true, false), [17, 22, 27, 22, 29, 36, 27, 36, 45], 0);
+      await expectClose(tf.matMul(tf.slice(a, [0, 0], [2, 2]), a, true, false), [17, 22, 27, 22, 29, 36], 0);
+      expect((await tf.matMul(tf.zeros([0, 3]), tf.zeros([3, 2])).data()).length).to.equal(0);
+      await expectClose(tf.matMul(tf.zeros([2, 0]), tf.zeros([0, 2])), [0, 0, 0, 0], 0);
+      const batches = tf.stack([a, tf.neg(a)]);
+      const {ops} = workOf(() => void tf.matMul(batches, batches, false, true));
+      expect(ops).to.include('BatchMatMulV2');
+      await expectClose(tf.matMul(batches, batches, false, true), [14, 32, 32, 77, 14, 32, 32, 77], 0);
+    });
+  });
+
   describe('small arrays', () => {
     it('are handed over once', () => {
       const x = matrix();
