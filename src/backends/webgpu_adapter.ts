@@ -47,12 +47,17 @@ const LIMITS = [
 const POWER_PREFERENCES: readonly unknown[] = ['high-performance', 'low-power'];
 const NAMES: readonly string[] = ['allowSoftware', 'features', 'powerPreference'];
 
-/** The options with their defaults, checked; `owner` is who was given them. */
-export function resolveOptions(owner: string, options: WebGPUOptions): Required<WebGPUOptions> {
+/** The options with their defaults, checked; `owner` is who was given them, and knows `others` besides. */
+export function resolveOptions(
+  owner: string,
+  options: WebGPUOptions,
+  others: readonly string[] = [],
+): Required<WebGPUOptions> {
   requireOptions(owner, options);
-  const unknown = Object.keys(options).find((name) => !NAMES.includes(name));
+  const names = [...NAMES, ...others];
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
   if (unknown !== undefined) {
-    throw new Error(`${owner}: unknown option ${unknown}; there are ${NAMES.join(', ')}`);
+    throw new Error(`${owner}: unknown option ${unknown}; there are ${names.join(', ')}`);
   }
   const {allowSoftware = false, features = [], powerPreference = 'high-performance'} = options;
   requireBoolean(owner, 'allowSoftware', allowSoftware);

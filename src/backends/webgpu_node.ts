@@ -1,5 +1,5 @@
 import {existsSync} from 'node:fs';
-import {show} from '../config.ts';
+import {requireBoolean, show} from '../config.ts';
 import {activate, importOptional} from './start.ts';
 import {
   isStarted,
@@ -12,6 +12,14 @@ import {
 } from './webgpu_adapter.ts';
 
 const OWNER = 'setUpWebGPU';
+
+export interface NodeWebGPUOptions extends WebGPUOptions {
+  /**
+   * Whether Dawn adds checks to every shader that keep it within its buffers, as a browser must; without them products are
+   * some percent faster, and a shader with a fault reads and writes what is not its own. Default true.
+   */
+  robustness?: boolean;
+}
 
 /** Timestamps in multiples of 65.5 µs, as browsers have them against spying pages, would say little of a kernel in tf.time. */
 const DAWN_FLAGS = ['disable-dawn-features=timestamp_quantization'];
@@ -29,14 +37,15 @@ const cannotHaveGPU = (): boolean =>
   !GPU_NODES.some((path) => existsSync(path)) &&
   !DRIVER_VARIABLES.some((name) => process.env[name]);
 
-async function start(options: Required<WebGPUOptions>): Promise<WebGPUAdapter> {
+async function start(options: Required<NodeWebGPUOptions>): Promise<WebGPUAdapter> {
   const [dawn, {startOn}] = await importOptional(
     'WebGPU in Node',
     ['webgpu', '@tensorflow/tfjs-backend-webgpu'],
     () => Promise.all([import('webgpu'), import('./webgpu.ts')]),
   );
   if (!options.allowSoftware && cannotHaveGPU()) throw new Error(NO_ADAPTER);
-  const gpu = dawn.create(DAWN_FLAGS);
+  const unchecked = options.robustness ? [] : ['enable-dawn-features=disable_robustness'];
+  const gpu = dawn.create([...DAWN_FLAGS, ...unchecked]);
   const open = await openDevice(OWNER, gpu, options);
   Object.assign(globalThis, dawn.globals);
   globalThis.navigator ??= {} as Navigator; // Node 20 has none
@@ -54,9 +63,10 @@ async function start(options: Required<WebGPUOptions>): Promise<WebGPUAdapter> {
  * @throws Error if one of the two packages is missing, if there is no adapter that may be used or it lacks one of
  *   `features`, or if the backend has started in another way.
  */
-export async function setUpWebGPU(options: WebGPUOptions = {}): Promise<WebGPUAdapter> {
-  const resolved = resolveOptions(OWNER, options);
-  if (inUse === undefined || !isStarted('webgpu')) inUse = await start(resolved);
+export async function setUpWebGPU(options: NodeWebGPUOptions = {}): Promise<WebGPUAdapter> {
+  const resolved = resolveOptions(OWNER, options, ['robustness']);
+  const robustness = requireBoolean(OWNER, 'robustness', options.robustness ?? true);
+  if (inUse === undefined || !isStarted('webgpu')) inUse = await start({...resolved, robustness});
   refuseSoftware(inUse, resolved.allowSoftware);
   const absent = resolved.features.find((feature) => !inUse!.features.includes(feature));
   if (absent !== undefined) {

@@ -7,6 +7,7 @@ import {create, globals} from 'webgpu';
 import {loraMatMul} from '../../src/index.ts';
 import type {WebGPUBackend} from '../../src/kernels/webgpu/backend.ts';
 import {registerWebGPUKernels} from '../../src/kernels/webgpu/register.ts';
+import {setUpWebGPU} from '../../src/node.ts';
 import {useCELoRAWebGPU} from '../../src/webgpu.ts';
 import {failure} from '../support/failure.ts';
 import {offerSwiftShader} from '../support/swiftshader.ts';
@@ -26,7 +27,7 @@ async function observe() {
   const adapter = (await gpu.requestAdapter())!;
   Object.assign(globalThis, globals);
   globalThis.navigator ??= {} as Navigator;
-  Object.defineProperty(globalThis.navigator, 'gpu', {value: gpu});
+  Object.defineProperty(globalThis.navigator, 'gpu', {value: gpu, configurable: true});
   const wrong = 'no-such-feature' as GPUFeatureName;
   const withoutFeature = await failure(useCELoRAWebGPU({features: [wrong], allowSoftware: true}));
   const features = [...adapter.features].filter((name) => name === 'subgroups') as GPUFeatureName[];
@@ -45,7 +46,15 @@ async function observe() {
     product: await product(),
     again: await failure(useCELoRAWebGPU({allowSoftware: true})),
     lost: await loseDevice(device),
+    unchecked: await withoutRobustness(),
   };
+}
+
+/** A product on a device that does not check where shaders read and write. */
+async function withoutRobustness() {
+  tf.removeBackend('webgpu');
+  await setUpWebGPU({allowSoftware: true, robustness: false});
+  return product();
 }
 
 /** A product under way, one after the loss, and one on the device after it. */

@@ -46,17 +46,40 @@ describeBackends('useCELoRAWebGPU', (backend) => {
     expect(seen.lost.product).to.deep.equal([3, 3, 3]);
   });
 
+  it('computes without the checks of robustness too', () => {
+    expect(seen.unchecked).to.deep.equal([3, 3, 3]);
+  });
+
   it('names a wrong option and its value', async () => {
     const messages: [object, string][] = [
       [{allowSoftware: 1}, 'allowSoftware must be a boolean, but is 1'],
       [{features: 'subgroups'}, "features must be an array of names, but is 'subgroups'"],
       [{powerPreference: 'most'}, "powerPreference must be 'high-performance' or 'low-power', but is 'most'"],
-      [{feature: []}, 'unknown option feature; there are allowSoftware, features, powerPreference'],
     ];
     for (const [options, message] of messages) {
       expect(await failure(useCELoRAWebGPU(options))).to.equal(`useCELoRAWebGPU: ${message}`);
       expect(await failure(setUpWebGPU(options))).to.equal(`setUpWebGPU: ${message}`);
     }
+  });
+
+  it('names an option that there is not', async () => {
+    const names = 'allowSoftware, features, powerPreference';
+    const options = {feature: []} as object;
+    expect(await failure(useCELoRAWebGPU(options))).to.equal(
+      `useCELoRAWebGPU: unknown option feature; there are ${names}`,
+    );
+    expect(await failure(setUpWebGPU(options))).to.equal(
+      `setUpWebGPU: unknown option feature; there are ${names}, robustness`,
+    );
+  });
+
+  it('names an option of Node alone that is wrong, and knows it nowhere else', async () => {
+    expect(await failure(setUpWebGPU({robustness: 0} as object))).to.equal(
+      'setUpWebGPU: robustness must be a boolean, but is 0',
+    );
+    expect(await failure(useCELoRAWebGPU({robustness: true} as object))).to.equal(
+      'useCELoRAWebGPU: unknown option robustness; there are allowSoftware, features, powerPreference',
+    );
   });
 
   it('is told from a backend that has started without a feature', async () => {

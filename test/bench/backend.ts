@@ -15,10 +15,10 @@ export async function startBackend(
   if (chosen.backend === 'webgpu' && flags.length > 0) registerWebGPUKernels();
   for (const flag of flags) {
     const [flagName, value] = flag.split('=') as [string, string?];
-    if (value !== 'true' && value !== 'false') {
-      throw new Error(`--flag must be NAME=true or NAME=false, but is '${flag}'`);
+    if (value === undefined || !/^(true|false|\d+)$/.test(value)) {
+      throw new Error(`--flag must be NAME=true, NAME=false or NAME=NUMBER, but is '${flag}'`);
     }
-    tf.env().set(flagName, value === 'true');
+    tf.env().set(flagName, JSON.parse(value));
   }
   return chosen;
 }

@@ -3,6 +3,7 @@ import {cpus, platform, release} from 'node:os';
 import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import {type Base, resolveConfig} from '../../src/index.ts';
+import {setUpWebGPU} from '../../src/node.ts';
 import {ADAPTERS} from '../browser/chromium.ts';
 import {startBackend} from './backend.ts';
 import {chromiumSuite} from './chromium/suite.ts';
@@ -13,7 +14,7 @@ import {layerSuite} from './layer.ts';
 import {opsSuite} from './ops.ts';
 import {sizesSuite} from './sizes.ts';
 import {stepSuite} from './step.ts';
-import type {Suite} from './suite.ts';
+import type {Suite, SuiteOptions} from './suite.ts';
 import {tuneSuite} from './tune.ts';
 
 const SUITES: Record<string, Suite> = {
@@ -38,6 +39,7 @@ const {values, positionals} = parseArgs({
     own: {type: 'boolean', default: false},
     ahead: {type: 'boolean', default: false},
     base: {type: 'string'},
+    'no-robustness': {type: 'boolean', default: false},
     adapter: {type: 'string', default: 'gpu'},
     flag: {type: 'string', multiple: true, default: []},
     model: {type: 'string'},
@@ -59,7 +61,7 @@ const adapter = ADAPTERS.find((one) => one === values.adapter);
 if (!suite || !(rounds >= 1) || !adapter) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
-    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--ahead] [--base float16|bfloat16] [--flag NAME=true]… [--json FILE]\n` +
+    `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--ahead] [--base float16|bfloat16] [--flag NAME=VALUE]… [--no-robustness] [--json FILE]\n` +
       'step: [--rows PART]… with --own or --base; fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
       '          [--time | --processes 1 [--gpus N]]; chromium: [--adapter gpu|swiftshader]',
   );
@@ -89,7 +91,7 @@ const save = async (results: object[]) => {
   await writeFile(part, `${JSON.stringify({suite: name, machine, rounds, results}, null, 2)}\n`);
   await rename(part, values.json);
 };
-const results = await suite({
+const options: SuiteOptions = {
   rounds,
   shapes: values.shape,
   own: values.own,
@@ -112,6 +114,15 @@ const results = await suite({
   },
   say: (text) => console.log(text),
   save,
-});
+};
+const results = await suite(options);
 await save(results);
+// the same once more, beside the first: what Dawn's checks of every access cost
+if (values['no-robustness']) {
+  tf.removeBackend('webgpu');
+  await setUpWebGPU({allowSoftware: true, robustness: false});
+  console.log('\nwithout the checks that keep shaders within their buffers');
+  const unchecked = await suite({...options, save: async () => {}});
+  await save([...results, ...unchecked.map((result) => ({...result, robustness: false}))]);
+}
 process.exit(0); // a GPU device keeps the process alive
