@@ -5,6 +5,7 @@ import {download} from '../page/download.ts';
 import {onFiles} from '../page/drop.ts';
 import type {Phase} from '../page/phase.ts';
 import {count} from '../page/units.ts';
+import {DEFAULT_SETTINGS, problemsOf} from '../settings.ts';
 import {labelledImages} from './images.ts';
 import type {DataSource, DenseInfo, Fit, LayersSettings} from './protocol.ts';
 
@@ -93,6 +94,17 @@ export function mountLayers(client: WorkerClient, phase: Phase): void {
     }
     const boxes = [...choice.querySelectorAll<HTMLInputElement>('td input')];
     const layers = boxes.filter(({checked}) => checked).map(({value}) => value);
+    if (layers.length === 0) {
+      dataAbout.textContent = 'Choose a layer to convert first.';
+      return;
+    }
+    const [problem] = Object.entries(problemsOf({...DEFAULT_SETTINGS, ...settings()}, Infinity));
+    if (problem) {
+      const [name, what] = problem as [keyof LayersSettings, string];
+      dataAbout.textContent = `${FIELDS[name][0]} ${what}.`;
+      byId(`layers-${name}`).focus();
+      return;
+    }
     const job = {data, layers, settings: settings()};
     chart.clear();
     progress.max = job.settings.steps;

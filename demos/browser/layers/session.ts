@@ -8,6 +8,7 @@ import {
   mergeCELoRA,
   removeCELoRA,
 } from '../../../src/index.ts';
+import {bySettings} from '../worker/errors.ts';
 import {readCsv} from './csv.ts';
 import {type DecodeImage, decodeInBrowser, imageShapeOf, readImages} from './images.ts';
 import {type LabelledRows, labelledData, targetsFor} from './labelled_data.ts';
@@ -89,9 +90,10 @@ export class LayersSession {
     const shapes = shapesOf(model);
     const rows = await this.read(source, shapes.input);
     const targets = targetsFor(rows.labels, shapes.outputs);
-    const data = labelledData(rows, targets, {...shapes, batch, seed});
+    const data = bySettings(() => labelledData(rows, targets, {...shapes, batch, seed}));
     const objective = objectiveFor(model, targets);
-    applyCELoRA(model, {target: ({name}) => layers.includes(name), rank, keep, seed});
+    const target = ({name}: {name: string}) => layers.includes(name);
+    bySettings(() => applyCELoRA(model, {target, rank, keep, seed}));
     try {
       const before = await objective.fit(data.heldOut);
       const about =

@@ -20,3 +20,13 @@ export function classify(error: unknown): {kind: ErrorKind; message: string; fat
   if (NO_MEMORY.test(message)) return {kind: 'memory', message, fatal: true};
   return {kind: 'bug', message, fatal: false};
 }
+
+/** Does what only settings can be wrong for: what is refused is one of them. @throws SettingError */
+export function bySettings<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const {kind, message} = classify(error);
+    throw kind === 'bug' || kind === 'file' ? new SettingError(message) : error;
+  }
+}

@@ -18,6 +18,7 @@ import {nextTokenLoss} from '../../llama/loss.ts';
 import type {TextBatches} from '../../llama/text_batches.ts';
 import type {Event, Method} from '../protocol.ts';
 import {CELORA_SETTINGS, type Settings} from '../settings.ts';
+import {bySettings} from './errors.ts';
 import {usedMemory} from './memory.ts';
 import {adapted, readSelections} from './selections.ts';
 
@@ -42,7 +43,8 @@ export interface RunContext {
 function convert({llama, settings}: RunContext, method: Method) {
   const config = Object.fromEntries(CELORA_SETTINGS.map((name) => [name, settings[name]]));
   const keep = method === 'exact' ? 1 : settings.keep;
-  return applyCELoRA(llama.model, {...config, keep, target: new RegExp(settings.target)});
+  const target = new RegExp(settings.target);
+  return bySettings(() => applyCELoRA(llama.model, {...config, keep, target}));
 }
 
 const lossOf =

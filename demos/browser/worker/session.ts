@@ -9,7 +9,7 @@ import {textDataBatches} from '../../llama/text_batches.ts';
 import {parseTextData, type TextData} from '../../llama/text_data.ts';
 import type {Event, Job, Method, ModelInfo, ModelSource, SampleOptions} from '../protocol.ts';
 import {Adapters} from './adapters.ts';
-import {SettingError} from './errors.ts';
+import {bySettings, SettingError} from './errors.ts';
 import {refuseTooLarge} from './memory.ts';
 import {heldOutLoss, type RunContext, runMethod} from './run.ts';
 import {RunStore, type SavedRun} from './run_store.ts';
@@ -161,7 +161,9 @@ export class Session {
     if (settings.completionOnly && texts.kind === 'parts') {
       throw new SettingError(`'${textName}' has no prompts: “completions only” is for a .jsonl`);
     }
-    const batches = textDataBatches(texts, tokenizer, {...settings, heldOutTokens: HELD_OUT_TOKENS});
+    const batches = bySettings(() =>
+      textDataBatches(texts, tokenizer, {...settings, heldOutTokens: HELD_OUT_TOKENS}),
+    );
     await refuseTooLarge(this.loaded, settings);
     await this.hold(settings.base);
     const {loaded} = this;

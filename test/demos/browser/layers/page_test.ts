@@ -215,6 +215,17 @@ describe('a layers-model in the browser demo', () => {
     expect(await demo.text('#layers-data-about')).to.equal('Choose a CSV or a folder of images first.');
     await writeFile(path('rows.csv'), '1,2,across\n');
     await demo.page.setInputFiles('#layers-csv input', path('rows.csv'));
+    await demo.page.fill('#layers-keep', '2');
+    await demo.page.click('#layers-train');
+    expect(await demo.text('#layers-data-about')).to.equal(
+      'Keep must be a number with 0 < keep ≤ 1, but is 2.',
+    );
+    await demo.page.fill('#layers-keep', '0.5');
+    const boxes = demo.page.locator('#layers-choice td input');
+    for (const box of await boxes.all()) await box.uncheck();
+    await demo.page.click('#layers-train');
+    expect(await demo.text('#layers-data-about')).to.equal('Choose a layer to convert first.');
+    await boxes.first().check();
     await demo.page.click('#layers-train');
     await demo.phase('ready');
     expect(await demo.takeNotices()).to.match(/rows\.csv, row 1 has 3 columns; the model takes 64 features/);
