@@ -24,6 +24,9 @@ const PROJECTIONS = /(q|k|v|o|gate|up|down)_proj$/;
 /** hidden, ffn, layers, heads, heads of k and v, vocabulary, batch, tokens: the shape of TinyLlama with 4 layers. */
 const SHAPES = ['2048,5632,4,32,4,32000,4,512'];
 
+/** Bytes of the largest part of a table, of a candidate that is to take little memory. */
+const SMALL_TABLE = 2 ** 27;
+
 interface Candidate {
   name: string;
   make: () => Trainee;
@@ -42,13 +45,15 @@ export interface Size {
 }
 
 export function sizeOf(shape: string): Size {
-  const [hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, vocabSize, batch, t] = shape
-    .split(',')
+  const fields = shape.split(',');
+  const tiedHead = fields[8] === 'tied';
+  const [hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, vocabSize, batch, t] = fields
+    .slice(0, 8)
     .map(Number);
   const all = [hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, vocabSize, batch, t];
-  if (all.length !== 8 || !all.every((size) => Number.isInteger(size) && size! >= 1)) {
+  if (fields.length !== (tiedHead ? 9 : 8) || !all.every((size) => Number.isInteger(size) && size! >= 1)) {
     throw new Error(
-      `--shape must be hidden,ffn,layers,heads,kvHeads,vocabulary,batch,tokens, but is '${shape}'`,
+      `--shape must be hidden,ffn,layers,heads,kvHeads,vocabulary,batch,tokens[,tied], but is '${shape}'`,
     );
   }
   return {
@@ -69,7 +74,7 @@ export function sizeOf(shape: string): Size {
       qkvBias: false,
       outputBias: false,
       mlpBias: false,
-      tiedHead: false,
+      tiedHead,
       eosIds: [],
     },
   };
@@ -91,7 +96,8 @@ export function oursOf(
   labels: tf.Tensor2D,
   {keep, headKeep, base = 'float32', checkpointed = false}: Ours,
 ): Trainee & {model: LayersModel} {
-  const model = buildLlama(config, {base});
+  // in parts a large table has no large tensors of float32 on its way to half precision
+  const model = buildLlama(config, {base, ...(checkpointed && {mostBytes: SMALL_TABLE})});
   let seed = 1;
   for (const weight of model.weights) {
     if (weight.shape.length > 1) tf.tidy(() => void weight.write(smallRandom(matrixShape(weight), seed++)));
@@ -303,7 +309,18 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fide
         ]),
       ]),
     );
-    all.push({shape, rank: RANK, candidates: results});
+    const {numBytesAllocatedInGPU} = tf.memory() as tf.MemoryInfo & {numBytesAllocatedInGPU?: number};
+    if (numBytesAllocatedInGPU !== undefined) {
+      say(
+        `tfjs holds ${(numBytesAllocatedInGPU / 1e9).toFixed(2)} GB of GPU memory, free buffers of all candidates included`,
+      );
+    }
+    all.push({
+      shape,
+      rank: RANK,
+      candidates: results,
+      ...(numBytesAllocatedInGPU !== undefined && {allocatedBytes: numBytesAllocatedInGPU}),
+    });
     tf.dispose([ids, labels]);
   }
   return all;
