@@ -64,6 +64,15 @@ export async function repeated(run: () => tf.Tensor | tf.Tensor[], times: number
   tf.dispose([one, last]);
 }
 
+/** Milliseconds of a run by the GPU's own clock, mean of so many; undefined but on webgpu with timestamps. */
+export async function gpuMs(run: () => tf.Tensor, times: number): Promise<number | undefined> {
+  if (tf.getBackend() !== 'webgpu') return undefined;
+  const {kernelMs} = await tf.time(() => {
+    for (let i = 0; i < times; i++) run().dispose();
+  });
+  return typeof kernelMs === 'number' && kernelMs > 0 ? kernelMs / times : undefined;
+}
+
 const WARM_UP = 2;
 
 /**

@@ -4,7 +4,7 @@ import {registerWebGPUKernels} from '../../src/kernels/webgpu/register.ts';
 import {type Tuning, tuned} from '../../src/kernels/webgpu/tuning.ts';
 import {formatTable} from '../../src/model/table.ts';
 import {lowRankMatMul} from '../../src/ops/low_rank_mat_mul.ts';
-import {repeated, type Suite} from './suite.ts';
+import {gpuMs, repeated, type Suite} from './suite.ts';
 
 const WIDTHS = [64, 512, 2048, 4096];
 const ROWS = [16, 128, 1024, 8192];
@@ -48,13 +48,11 @@ const msOf = ({gpuMs, wallMs}: Times): number => gpuMs || wallMs;
 
 async function measure(run: () => tf.Tensor): Promise<Times> {
   await repeated(run, 2);
-  const {kernelMs} = await tf.time(() => {
-    for (let i = 0; i < REPEATS; i++) run().dispose();
-  });
+  const onGpu = (await gpuMs(run, REPEATS)) ?? 0;
   const start = performance.now();
   await repeated(run, REPEATS);
   const wallMs = (performance.now() - start) / REPEATS;
-  return {gpuMs: typeof kernelMs === 'number' ? kernelMs / REPEATS : 0, wallMs};
+  return {gpuMs: onGpu, wallMs};
 }
 
 async function withFlags(flags: Partial<Tuning>, run: () => tf.Tensor): Promise<Times> {
