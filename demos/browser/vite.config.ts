@@ -6,7 +6,7 @@ const root = import.meta.dirname;
 const repository = join(root, '../..');
 
 /** With these the page may use threads, and the wasm backend has some. */
-const ISOLATED = {
+export const ISOLATED = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };

@@ -8,6 +8,7 @@ import {ADAPTERS} from '../browser/chromium.ts';
 import {startBackend} from './backend.ts';
 import {chromiumSuite} from './chromium/suite.ts';
 import {coldSuite} from './cold.ts';
+import {demoSuite} from './demo/suite.ts';
 import {fidelitySuite} from './fidelity/suite.ts';
 import {gradientSuite} from './gradient.ts';
 import {layerSuite} from './layer.ts';
@@ -20,6 +21,7 @@ import {tuneSuite} from './tune.ts';
 const SUITES: Record<string, Suite> = {
   chromium: chromiumSuite,
   cold: coldSuite,
+  demo: demoSuite,
   fidelity: fidelitySuite,
   gradient: gradientSuite,
   layer: layerSuite,
@@ -63,7 +65,7 @@ if (!suite || !(rounds >= 1) || !adapter) {
   console.error(
     `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--ahead] [--base float16|bfloat16] [--flag NAME=VALUE]… [--no-robustness] [--json FILE]\n` +
       'step: [--rows PART]… with --own or --base; fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
-      '          [--time | --processes 1 [--gpus N]]; chromium: [--adapter gpu|swiftshader]',
+      '          [--time | --processes 1 [--gpus N]]; chromium, demo: [--adapter gpu|swiftshader]',
   );
   process.exit(2);
 }

@@ -6,6 +6,8 @@ declare global {
   interface Window {
     /** All that workers have told the page since it was loaded. */
     events: Event[];
+    /** When, in ms since then. */
+    times: number[];
   }
 }
 
@@ -30,11 +32,15 @@ const KEEP_DEVICE = `{
 /** Runs on the page before its own scripts. */
 function recordEvents(): void {
   window.events = [];
+  window.times = [];
   const {Worker: Stock} = window;
   window.Worker = class extends Stock {
     constructor(url: string | URL, options?: WorkerOptions) {
       super(url, options);
-      this.addEventListener('message', ({data}: MessageEvent<Event>) => window.events.push(data));
+      this.addEventListener('message', ({data}: MessageEvent<Event>) => {
+        window.events.push(data);
+        window.times.push(performance.now());
+      });
     }
   };
 }
