@@ -13,6 +13,7 @@ import {fidelitySuite} from './fidelity/suite.ts';
 import {gradientSuite} from './gradient.ts';
 import {layerSuite} from './layer.ts';
 import {opsSuite} from './ops.ts';
+import {profileSuite} from './profile.ts';
 import {sizesSuite} from './sizes.ts';
 import {stepSuite} from './step.ts';
 import type {Suite, SuiteOptions} from './suite.ts';
@@ -26,6 +27,7 @@ const SUITES: Record<string, Suite> = {
   gradient: gradientSuite,
   layer: layerSuite,
   ops: opsSuite,
+  profile: profileSuite,
   sizes: sizesSuite,
   step: stepSuite,
   tune: tuneSuite,
