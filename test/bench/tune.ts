@@ -29,6 +29,8 @@ const skinnyFlags = (cut: string) => {
   const [CELORA_SKINNY_WORKGROUPS, CELORA_SKINNY_LEAST_DEPTH] = valuesOf(cut);
   return {CELORA_SKINNY_WORKGROUPS, CELORA_SKINNY_LEAST_DEPTH};
 };
+/** Skinny products that read whole rows. */
+const ROWS_FORM = 'rows';
 
 interface Times {
   /** Of the GPU's own clock; 0 without timestamp queries. */
@@ -107,7 +109,13 @@ async function skinnyProducts(rows: number, inputs: number, out: number): Promis
   const all: Tuned[] = [];
   for (const [name, run] of forms) {
     const times: Record<string, Times> = {};
-    for (const cut of SKINNY_CUTS) times[cut] = await withFlags(skinnyFlags(cut), run);
+    for (const cut of SKINNY_CUTS) {
+      times[cut] = await withFlags({CELORA_SKINNY_ROWS: 2 ** 30, ...skinnyFlags(cut)}, run);
+    }
+    // xᵀ has no rows to read
+    if (name !== 'xᵀd') {
+      times[ROWS_FORM] = await withFlags({CELORA_SKINNY_ROWS: 1, CELORA_SKINNY_ROWS_DEPTH: 4}, run);
+    }
     all.push({product: `${name} ${rows},${inputs},${out}`, size: rows * inputs, times});
   }
   return all;
@@ -173,19 +181,26 @@ export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
   say(`\nskinny products, rank ${RANK}: GPU ms by workgroups/least depth`);
   say(
     formatTable([
-      ['', ...SKINNY_CUTS],
+      ['', ROWS_FORM, ...SKINNY_CUTS],
       ...found.skinny.map((one) => [
         one.product,
-        ...SKINNY_CUTS.map((setting) => msOf(one.times[setting]!).toFixed(3)),
+        ...[ROWS_FORM, ...SKINNY_CUTS].map((form) => {
+          const times = one.times[form];
+          return times ? msOf(times).toFixed(3) : '';
+        }),
       ]),
-      ['mean over the best', ...SKINNY_CUTS.map((setting) => loss(found.skinny, () => setting).toFixed(3))],
+      [
+        'mean over the best',
+        '',
+        ...SKINNY_CUTS.map((setting) => loss(found.skinny, () => setting).toFixed(3)),
+      ],
     ]),
   );
   const tiles = bestTiles(found.products);
   const skinnyCut = SKINNY_CUTS.reduce((a, b) =>
     loss(found.skinny, () => b) < loss(found.skinny, () => a) ? b : a,
   );
-  const best: Tuning = {
+  const best: Omit<Tuning, 'CELORA_SKINNY_ROWS' | 'CELORA_SKINNY_ROWS_DEPTH'> = {
     CELORA_LEAST_WIDE_TILES: tiles.threshold,
     ...productFlags(tiles.cut),
     ...skinnyFlags(skinnyCut),

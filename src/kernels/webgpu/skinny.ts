@@ -2,6 +2,7 @@ import type {TensorInfo} from '@tensorflow/tfjs-core';
 import type {WebGPUBackend} from './backend.ts';
 import {type Binding, dispatch} from './dispatch.ts';
 import {gemm} from './gemm.ts';
+import {grid} from './grid.ts';
 import {instantiate} from './shader.ts';
 import * as shaders from './shaders.ts';
 import {cutDepth, sumParts} from './sum_parts.ts';
@@ -30,7 +31,43 @@ export const MOST_COLUMNS = 32;
 const ROWS_OF_TILE = 64;
 const SLICE = 64;
 
+/** What skinny_rows.wgsl has sums for. */
+const ROWS_OF_GROUP = 8;
+const COLUMNS_OF_ROW = 16;
+
+/** Whether whole rows are read in one pass: where there are enough of them to occupy a GPU, and each occupies a workgroup. */
+const readsRows = ({m, n, depth, turnedA, turnedC}: Skinny): boolean =>
+  !turnedA &&
+  !turnedC &&
+  n <= COLUMNS_OF_ROW &&
+  n % 4 === 0 &&
+  depth % 4 === 0 &&
+  depth >= tuned('CELORA_SKINNY_ROWS_DEPTH') &&
+  m >= tuned('CELORA_SKINNY_ROWS');
+
+function skinnyRows(
+  backend: WebGPUBackend,
+  {label, m, n, depth, a, b, plainB = false, scale = 1}: Skinny,
+): TensorInfo {
+  const output = backend.makeTensorInfo([m, n], 'float32');
+  dispatch(backend, {
+    label: `${label}Rows`,
+    source: shaders.skinny_rows,
+    specialization: {B_KN: plainB},
+    outputs: [{name: 'c', tensor: output, type: 'vec4f'}],
+    inputs: [
+      {name: 'a', tensor: a, type: 'vec4f'},
+      {name: 'b', tensor: b, type: 'vec4f'},
+    ],
+    uniforms: {m, n4: n / 4, depth4: depth / 4},
+    floats: {scale},
+    workgroups: grid(backend, Math.ceil(m / ROWS_OF_GROUP)),
+  });
+  return output;
+}
+
 export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
+  if (readsRows(product)) return skinnyRows(backend, product);
   const {label, m, n, depth, a, turnedA = false, b, plainB = false, turnedC = false, scale = 1} = product;
   const output = backend.makeTensorInfo(turnedC ? [n, m] : [m, n], 'float32');
   const rowLengths = [turnedA ? m : depth, plainB ? n : depth];

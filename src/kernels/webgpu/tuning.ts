@@ -9,7 +9,11 @@ export interface Tuning {
   CELORA_PRODUCT_WORKGROUPS: number;
   /** The least length of such a part. */
   CELORA_PRODUCT_LEAST_DEPTH: number;
-  /** Workgroups that a skinny product aims at, by cutting the depth into parts. */
+  /** Skinny products read whole rows in one pass where there are this many of them, */
+  CELORA_SKINNY_ROWS: number;
+  /** and they are this long. */
+  CELORA_SKINNY_ROWS_DEPTH: number;
+  /** Workgroups that any other skinny product aims at, by cutting the depth into parts. */
   CELORA_SKINNY_WORKGROUPS: number;
   /** The least length of such a part. */
   CELORA_SKINNY_LEAST_DEPTH: number;
@@ -22,6 +26,8 @@ const MEASURED: Readonly<Record<string, Tuning>> = {
     CELORA_LEAST_WIDE_TILES: 128,
     CELORA_PRODUCT_WORKGROUPS: 512,
     CELORA_PRODUCT_LEAST_DEPTH: 256,
+    CELORA_SKINNY_ROWS: 1024,
+    CELORA_SKINNY_ROWS_DEPTH: 1024,
     CELORA_SKINNY_WORKGROUPS: 256,
     CELORA_SKINNY_LEAST_DEPTH: 128,
   },

@@ -13,7 +13,7 @@ import {describeShaders, expectClose} from '../../backends.ts';
 import {randomProduct, tensorOf, tensorsOf} from '../../ops/tensors.ts';
 import {nearestMatrix} from '../../reference/half.ts';
 import {forward} from '../../reference/lora.ts';
-import {add, matMul, randomMatrix, subtract, takeColumns, transpose} from '../../reference/matrix.ts';
+import {add, matMul, randomMatrix, scale, subtract, takeColumns, transpose} from '../../reference/matrix.ts';
 import {dispatchesOf} from '../../support/dispatches.ts';
 import {tuningOfTests} from './set_tuning.ts';
 
@@ -35,6 +35,41 @@ describeShaders('what skinny products are tuned by', () => {
       await expectClose(run(), matMul(a, b).data, 1e-6);
     });
   }
+});
+
+describeShaders('a skinny product that reads whole rows', () => {
+  const set = tuningOfTests();
+  beforeEach(() => set({CELORA_SKINNY_ROWS: 1, CELORA_SKINNY_ROWS_DEPTH: 4}));
+
+  for (const [m, depth, n] of [
+    [17, 64, 16],
+    [13, 1300, 12],
+    [4, 4, 4],
+    [70, 2052, 8],
+  ] as const) {
+    for (const transposeB of [false, true]) {
+      it(`is one pass, and equals the formula: ${m}×${depth}×${n}${transposeB ? ', B transposed' : ''}`, async () => {
+        const random = randomStream(2);
+        const [a, b] = [randomMatrix(m, depth, random), randomMatrix(depth, n, random)];
+        const right = tensorOf(transposeB ? transpose(b) : b);
+        const run = () => lowRankMatMul(tensorOf(a), right, {transposeB, scale: 0.75});
+        expect(await dispatchesOf(run)).to.equal(1);
+        await expectClose(run(), scale(matMul(a, b), 0.75).data);
+      });
+    }
+  }
+
+  it('is left to the other form where rows are no whole vec4s, or the columns too many', async () => {
+    const random = randomStream(2);
+    for (const [m, depth, n] of [
+      [9, 122, 8],
+      [9, 124, 7],
+      [40, 124, 20],
+    ] as const) {
+      const [a, b] = [randomMatrix(m, depth, random), randomMatrix(depth, n, random)];
+      await expectClose(lowRankMatMul(tensorOf(a), tensorOf(b)), matMul(a, b).data);
+    }
+  });
 });
 
 describeShaders('a product whose depth is cut into parts', () => {
