@@ -1,10 +1,6 @@
 import {expect} from 'chai';
 import {demoSuite, SMALL} from './demo_suite.ts';
 
-/** Pixels of the page beside the window. */
-const overflow = (): number => document.documentElement.scrollWidth - innerWidth;
-const PHONE = {width: 320, height: 700};
-
 const focused = (): string | undefined => document.activeElement?.id;
 
 describe('the browser demo, for everyone', function () {
@@ -39,8 +35,7 @@ describe('the browser demo, for everyone', function () {
     await demo.phase('paused');
     await page.keyboard.press('Shift+Tab');
     await tabTo('save-adapter');
-    await page.setViewportSize(PHONE); // with all that a run shows
-    expect(await page.evaluate(overflow)).to.be.at.most(0);
+    expect(await demo.overflowOnPhone()).to.be.at.most(0); // with all that a run shows
   });
 
   it('has a label for every control, and an explanation for every setting', async () => {
@@ -63,7 +58,6 @@ describe('the browser demo, for everyone', function () {
     const demo = await suite.open();
     const {page} = demo;
     await page.emulateMedia({reducedMotion: 'reduce'});
-    await page.setViewportSize(PHONE);
     await demo.phase('ready', 'sampling');
     const seen = new Set<string>();
     for (const colorScheme of ['light', 'dark'] as const) {
@@ -74,7 +68,7 @@ describe('the browser demo, for everyone', function () {
           (button) => getComputedStyle(button).transitionDuration !== '0s',
         ).length,
       }));
-      expect(await page.evaluate(overflow)).to.be.at.most(0);
+      expect(await demo.overflowOnPhone()).to.be.at.most(0);
       expect(moves).to.equal(0);
       seen.add(paper);
     }

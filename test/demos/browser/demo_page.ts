@@ -168,6 +168,12 @@ export class DemoPage {
     return this.worker.evaluate(() => (globalThis as unknown as Watched).reads.splice(0));
   }
 
+  /** Pixels of the page beside the window of a small phone. */
+  async overflowOnPhone(): Promise<number> {
+    await this.page.setViewportSize({width: 320, height: 700});
+    return await this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  }
+
   /** The text of an element. */
   async text(selector: string): Promise<string> {
     return (await this.page.locator(selector).innerText()).trim();

@@ -107,6 +107,8 @@ describe("the browser demo's errors", function () {
     const demo = await suite.open();
     await demo.page.context().route('**/model/config.json', (route) => route.fulfill({status: 404}));
     await demo.page.reload();
+    await demo.page.locator('#notices .error').waitFor();
+    expect(await demo.overflowOnPhone()).to.be.at.most(0); // though it names a long address
     expect(await demo.error()).to.match(
       /model\/config\.json: there is no such file.* Choose another model\./,
     );
