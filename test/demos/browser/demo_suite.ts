@@ -9,15 +9,18 @@ export interface DemoSuite {
   open(prelude?: string): Promise<DemoPage>;
 }
 
-/** Has a Chromium and the built demo for the tests of a suite, which is skipped where Chromium cannot start. */
-export function demoSuite(suite: Mocha.Suite): DemoSuite {
+/**
+ * Has a Chromium and the built demo for the tests of a suite, which is skipped where Chromium cannot start.
+ * @param headers That the demo's files are sent with.
+ */
+export function demoSuite(suite: Mocha.Suite, headers: Record<string, string> = {}): DemoSuite {
   suite.timeout(300_000);
   let browser: Browser;
   let site: Site | undefined;
   let pages: DemoPage[] = [];
   before(async function () {
     browser = await chromiumOrSkip(this);
-    site = await serveDemo();
+    site = await serveDemo(headers);
   });
   afterEach(async () => {
     await Promise.all(pages.map((page) => page.close()));

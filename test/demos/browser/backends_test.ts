@@ -1,13 +1,37 @@
 import {expect} from 'chai';
-import type {DemoPage} from './demo_page.ts';
-import {demoSuite, TEXT} from './demo_suite.ts';
+import {ISOLATED} from '../../../demos/browser/vite.config.ts';
+import {demoSuite, SMALL, TEXT} from './demo_suite.ts';
+
+/** Before a worker's own code: a machine of which tfjs gives WebAssembly some cores. */
+const CORES = "Object.defineProperty(WorkerNavigator.prototype, 'hardwareConcurrency', {value: 4});";
+
+describe('the browser demo on WebAssembly with threads', function () {
+  const suite = demoSuite(this, ISOLATED);
+
+  it('computes as it does with one', async () => {
+    const losses: number[][] = [];
+    for (const prelude of ['', CORES]) {
+      const demo = await suite.open(prelude);
+      await demo.soon('ready');
+      if (prelude !== '') expect(await demo.text('#backend')).to.equal('WebAssembly, 2 threads');
+      await demo.type(TEXT.repeat(40));
+      await demo.set({...SMALL, steps: 3, compare: false});
+      await demo.page.click('#train');
+      await demo.phase('training');
+      await demo.soon('ready');
+      losses.push((await demo.events('step')).map(({figures}) => figures.loss));
+    }
+    const [one, more] = losses;
+    expect(more).to.have.length(3);
+    for (const [i, loss] of more!.entries()) expect(loss).to.be.closeTo(one![i]!, 1e-4);
+  });
+});
 
 describe('the browser demo on WebGPU', function () {
   const suite = demoSuite(this);
-  let demo: DemoPage;
 
   it('refuses what the GPU has no memory for, and after it is lost offers to go on', async () => {
-    demo = await suite.open();
+    const demo = await suite.open();
     await demo.soon('ready');
     await demo.useBackend('webgpu');
     await demo.soon('ready');
