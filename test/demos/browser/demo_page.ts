@@ -60,6 +60,7 @@ export class DemoPage {
     // Chromium takes no locale of the system's here that charts understand
     const context = await browser.newContext({locale: 'en-US'});
     const page = await context.newPage();
+    page.setDefaultTimeout(WAIT_MS);
     await page.addInitScript(recordEvents);
     await context.route('**/assets/worker-*.js', async (route) => {
       const response = await route.fetch();
@@ -83,7 +84,8 @@ export class DemoPage {
   /** The same, without waiting for the sample that is written before. */
   async soon(name: 'ready' | 'paused'): Promise<void> {
     await this.phase('sampling');
-    await this.page.click('#hush');
+    // on the page itself: it may be written meanwhile, and the button be disabled
+    await this.page.evaluate(() => document.querySelector<HTMLElement>('#hush')!.click());
     await this.phase(name);
   }
 
