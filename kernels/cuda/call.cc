@@ -126,7 +126,7 @@ float valueOf(unsigned short bfloat16) { return __uint_as_float(static_cast<unsi
 
 // Row by row, so that a compiler vectorises the inner loop.
 template <class Number>
-void multiplyOnCpu(const Gpu::Product& p) {
+void multiplyOnCpu(const Product& p) {
   const auto* a = static_cast<const Number*>(p.a);
   const auto* b = static_cast<const Number*>(p.b);
   for (int64_t i = 0; i < p.m; i++) {
@@ -149,11 +149,15 @@ int sideOf(int64_t side) {
 
 }  // namespace
 
-void Call::multiply(const Gpu::Product& product) {
+void Call::multiply(const Product& product) {
   if (product.m == 0 || product.n == 0) return;
-  if (onGpu) gpu->multiply(product, stream);
-  else if (product.bfloat16) multiplyOnCpu<unsigned short>(product);
-  else multiplyOnCpu<float>(product);
+  if (onGpu) {
+    gpu->multiply(product, stream, [this](size_t bytes) { return temporary({static_cast<int64_t>(bytes / 4)}); });
+  } else if (product.bfloat16) {
+    multiplyOnCpu<unsigned short>(product);
+  } else {
+    multiplyOnCpu<float>(product);
+  }
 }
 
 void Call::multiply(int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b, float beta, float* c,

@@ -104,7 +104,7 @@ class Call {
   std::vector<TF_Tensor*> tensors;
   std::vector<Input> inputs;
 
-  void multiply(const Gpu::Product& product);
+  void multiply(const Product& product);
   static Dim dimOf(const Shape& grid);
   void* allocate(int index, int type, const Shape& shape);
 };
