@@ -1,4 +1,4 @@
-import {BASES, resolveConfig} from '../../src/config.ts';
+import {BASES, DEFAULT_CONFIG, resolveConfig} from '../../src/config.ts';
 import type {Budget, CELoRAConfig} from '../../src/index.ts';
 
 /** The options of CE-LoRA among the settings. */
@@ -61,7 +61,7 @@ export const FIELDS: {[K in keyof Settings]: Field<K>} = {
   keep: {
     label: 'Keep',
     about: 'Fraction of the columns of dy that the activation gradient is computed from; 1 is exact LoRA.',
-    value: 0.5,
+    value: DEFAULT_CONFIG.keep,
   },
   budget: {
     label: 'Budget',
@@ -69,35 +69,35 @@ export const FIELDS: {[K in keyof Settings]: Field<K>} = {
     value: 'calibrated',
     options: ['calibrated', 'uniform'],
   },
-  rank: {label: 'Rank', about: 'Rank of the adapters; more can learn more.', value: 16},
-  alpha: {label: 'Alpha', about: 'The adapter is scaled by alpha / rank.', value: 32},
+  rank: {label: 'Rank', about: 'Rank of the adapters; more can learn more.', value: DEFAULT_CONFIG.rank},
+  alpha: {label: 'Alpha', about: 'The adapter is scaled by alpha / rank.', value: DEFAULT_CONFIG.alpha},
   frozenRank: {
     label: 'Frozen rank',
     about: 'Rank of the frozen factors whose product stays exact (Double-LoRA); 0: none.',
-    value: 16,
+    value: DEFAULT_CONFIG.frozenRank,
   },
   refreshEvery: {
     label: 'Refresh',
     about: 'Steps from one selection of columns to the next; the strips change with each.',
-    value: 20,
+    value: DEFAULT_CONFIG.refreshEvery,
   },
   exactSteps: {
     label: 'Exact steps',
     about: 'At the start, that stay exact; below 1, a fraction of all steps.',
-    value: 0,
+    value: DEFAULT_CONFIG.exactSteps,
   },
   exactEvery: {
     label: 'Exact every',
     about:
       'n: every n-th step is exact in all layers; 3 costs little, and brings the loss near exact LoRA’s. 0: none.',
-    value: 0,
+    value: DEFAULT_CONFIG.exactEvery,
   },
   base: {
     label: 'Weights',
     about:
       'How those of the model are held. At half precision they are rounded once and take half the memory; the model is read ' +
       'anew when it is to be held in another way.',
-    value: 'float32',
+    value: DEFAULT_CONFIG.base,
     options: BASES,
   },
   target: {
@@ -105,7 +105,7 @@ export const FIELDS: {[K in keyof Settings]: Field<K>} = {
     about: 'A regular expression: the layers whose names it matches get an adapter.',
     value: '(q|k|v|o|gate|up|down)_proj$',
   },
-  seed: {label: 'Seed', about: "Of the batches' order and the adapters' start.", value: 0},
+  seed: {label: 'Seed', about: "Of the batches' order and the adapters' start.", value: DEFAULT_CONFIG.seed},
 };
 
 export const SETTING_NAMES = Object.keys(FIELDS) as (keyof Settings)[];

@@ -7,7 +7,9 @@ type Control = HTMLInputElement | HTMLSelectElement;
 function controlOf({value, options}: Field, id: string): Control {
   if (options) {
     const choices = options.map((option) => make('option', {value: String(option)}, String(option)));
-    return make('select', {id, value: String(value)}, ...choices);
+    const select = make('select', {id}, ...choices);
+    select.value = String(value);
+    return select;
   }
   if (typeof value === 'boolean') return make('input', {id, type: 'checkbox', checked: value});
   if (typeof value === 'number')

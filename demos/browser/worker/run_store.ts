@@ -1,6 +1,6 @@
 import type {CheckpointStore} from '../../../src/index.ts';
 import type {Method} from '../protocol.ts';
-import type {Settings} from '../settings.ts';
+import {DEFAULT_SETTINGS, type Settings} from '../settings.ts';
 import {deleteStore, openStore} from '../storage/storage.ts';
 
 /** All that a run begins from, so that it can go on after the page was closed or the GPU lost. */
@@ -31,7 +31,9 @@ export class RunStore {
     const [json, text] = [await store.load(RUN), await store.load(TEXT)];
     if (!json || !text) return undefined;
     const run = JSON.parse(new TextDecoder().decode(json)) as Omit<SavedRun, 'text'>;
-    return {...run, text: Uint8Array.from(text)};
+    // a page of another version may have saved it
+    const settings = {...DEFAULT_SETTINGS, ...run.settings};
+    return {...run, settings, text: Uint8Array.from(text)};
   }
 
   checkpoints(method: Method): Promise<CheckpointStore> {

@@ -6,9 +6,9 @@ describe('settings of the browser demo', () => {
 
   it('are fine by default, up to the positions of the model', () => {
     expect(problems({})).to.deep.equal({});
-    expect(problems({seq: 256, keep: 1, exactSteps: 0.3, frozenRank: 0, target: 'up_proj$'})).to.deep.equal(
-      {},
-    );
+    expect(
+      problems({seq: 256, keep: 1, exactSteps: 0.3, frozenRank: 0, target: 'up_proj$', base: 'float16'}),
+    ).to.deep.equal({});
   });
 
   const refused: [Partial<Settings>, string][] = [
@@ -22,6 +22,8 @@ describe('settings of the browser demo', () => {
     [{keep: 1.5}, 'must be a number with 0 < keep ≤ 1, but is 1.5'],
     [{refreshEvery: 0}, 'must be an integer ≥ 1, but is 0'],
     [{exactSteps: -1}, 'must be an integer ≥ 0, or a fraction below 1, but is -1'],
+    [{exactEvery: 1.5}, 'must be an integer ≥ 0, but is 1.5'],
+    [{base: 'float8' as 'float16'}, "must be one of 'float32', 'float16', 'bfloat16', but is 'float8'"],
     [{seed: -1}, 'must be an integer ≥ 0, but is -1'],
   ];
   for (const [changes, problem] of refused) {
