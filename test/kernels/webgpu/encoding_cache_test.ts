@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
+import {replaceMethod} from '../../../src/gradients/engine.ts';
 import {installEncodingCache} from '../../../src/index.ts';
 import type {WebGPUBackend} from '../../../src/kernels/webgpu/backend.ts';
 import {describeBackends, expectClose, expectNoLeaks} from '../../backends.ts';
@@ -60,6 +61,41 @@ describeBackends('installEncodingCache', (backend) => {
       }
     } finally {
       installation.dispose();
+    }
+  });
+
+  it('meets bind groups again in whatever order tensors are freed', async () => {
+    let made = 0;
+    const restore = replaceMethod(
+      GPUDevice.prototype,
+      'createBindGroup',
+      (stock) =>
+        function (this: GPUDevice, descriptor) {
+          made++;
+          return stock.call(this, descriptor);
+        },
+    );
+    const installation = installEncodingCache();
+    const x = tf.ones([4, 16]);
+    const operands = [0, 1, 2, 3].map((i) => tf.fill([4, 16], i));
+    const step = async (freed: number[]) => {
+      const sums = operands.map((operand) => tf.add(x, operand));
+      const last = tf.add(sums[0]!, sums[3]!);
+      await last.data();
+      tf.dispose([last, ...freed.map((i) => sums[i]!)]);
+    };
+    try {
+      for (let i = 0; i < 2; i++) await step([0, 1, 2, 3]);
+      expect(made).to.be.at.least(5);
+      made = 0;
+      await step([3, 1, 0, 2]);
+      await step([2, 0, 3, 1]);
+      await step([1, 3, 2, 0]);
+      expect(made).to.equal(0);
+    } finally {
+      installation.dispose();
+      restore();
+      tf.dispose([x, operands]);
     }
   });
 
