@@ -1,4 +1,4 @@
-import type {StepFigures, TextSource} from '../protocol.ts';
+import type {Method, StepFigures, TextSource} from '../protocol.ts';
 import type {Settings} from '../settings.ts';
 import type {LossChart} from './chart.ts';
 import type {WorkerClient} from './client.ts';
@@ -18,10 +18,10 @@ interface Parts {
 }
 
 /** @param memoryLabel What the memory is of. */
-function showFigures(steps: number, memoryLabel: string, figures: StepFigures): void {
+function showFigures(method: Method, steps: number, memoryLabel: string, figures: StepFigures): void {
   const {step, loss, tokensPerSecond, secondsLeft, memory, saved, multiplyAdds} = figures;
   const shown = {
-    step: `${step} of ${steps}`,
+    [`${TITLES[method]}, step`]: `${step} of ${steps}`,
     loss: loss.toFixed(3),
     'tokens/s': tokensPerSecond.toFixed(0),
     'time left': duration(secondsLeft),
@@ -95,7 +95,7 @@ export function mountTraining(client: WorkerClient, phase: Phase, parts: Parts):
     last = figures;
     progress.value = figures.step / steps;
     chart.add(method, figures.step, figures.loss);
-    showFigures(steps, memory, figures);
+    showFigures(method, steps, memory, figures);
   });
   client.on('selected', ({layers}) => strips.show(layers));
   client.on('ended', ({method, heldOut, seconds}) => {
