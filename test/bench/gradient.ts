@@ -12,7 +12,7 @@ import {
 } from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
 import {isHalf, type Weights} from '../../src/ops/half.ts';
-import {repeated, type Suite, sideBySide} from './suite.ts';
+import {gpuMs, repeated, type Suite, sideBySide} from './suite.ts';
 
 /** Rows, inputs, outputs: of a 7B Llama's up projection, and of TinyLlama's up and down projections. */
 const SHAPES = ['2048,4096,11008', '2048,2048,5632', '2048,5632,2048'];
@@ -126,7 +126,13 @@ export const gradientSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
       throw new Error(`--shape must be N,in,out, but is '${shape}'`);
     }
     tf.engine().startScope();
-    const ms = await measure(runsOf(rows, inputs, out), rounds);
+    const runs = runsOf(rows, inputs, out);
+    const ms = await measure(runs, rounds);
+    const gpu: Record<string, number> = {};
+    for (const [name, run] of Object.entries(runs)) {
+      const time = await gpuMs(run, LEAST_REPEATS);
+      if (time !== undefined) gpu[name] = time;
+    }
     tf.engine().endScope();
     const flops = 2 * rows * inputs * out;
     say(`\n[${rows}, ${inputs}] · [${inputs}, ${out}], ms of one call (median of ${rounds})`);
@@ -134,10 +140,11 @@ export const gradientSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
     const exact = ['stock xW', 'stock dx', ...precisions.flatMap((suffix) => [`xW${suffix}`, `dx${suffix}`])];
     say(
       formatTable([
-        ['', 'ms', 'TFLOP/s', 'stock ÷'],
+        ['', 'ms', 'GPU ms', 'TFLOP/s', 'stock ÷'],
         ...exact.map((name) => [
           name,
           ms[name]!.toFixed(3),
+          gpu[name]?.toFixed(3) ?? '',
           (flops / ms[name]! / 1e9).toFixed(1),
           (ms[name.includes('dx') ? 'stock dx' : 'stock xW']! / ms[name]!).toFixed(2),
         ]),
@@ -188,8 +195,20 @@ export const gradientSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
         ]),
       ]),
     );
-    say(`scores ${ms.scores!.toFixed(3)}, selection of a quarter ${ms['select 0.25']!.toFixed(3)} ms`);
-    all.push({rows, inputs, out, frozenRank: FROZEN_RANK, refreshEvery: REFRESH_EVERY, ms, approximated});
+    const both = (name: string) =>
+      `${ms[name]!.toFixed(3)} ms${gpu[name] === undefined ? '' : ` (GPU ${gpu[name].toFixed(3)})`}`;
+    say(`scores ${both('scores')}, selection of a quarter ${both('select 0.25')}`);
+    const clock = Object.keys(gpu).length > 0 ? {gpuMs: gpu} : {};
+    all.push({
+      rows,
+      inputs,
+      out,
+      frozenRank: FROZEN_RANK,
+      refreshEvery: REFRESH_EVERY,
+      ms,
+      ...clock,
+      approximated,
+    });
   }
   return all;
 };
