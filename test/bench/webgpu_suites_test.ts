@@ -1,6 +1,7 @@
 import {expect} from 'chai';
 import {describeBackends} from '../backends.ts';
 import {coldSuite} from './cold.ts';
+import {profileSuite} from './profile.ts';
 import {sizesSuite} from './sizes.ts';
 import type {Suite, SuiteOptions} from './suite.ts';
 import {tuneSuite} from './tune.ts';
@@ -35,7 +36,7 @@ describeBackends('benchmarks of sizes, first steps and tiles', (backend) => {
   });
 
   it('cold: the first three steps, with nothing to compile here', async () => {
-    const {results} = await run(coldSuite, ['8,12,1,2,1,20,1,4'], {ahead: true});
+    const {results} = await run(coldSuite, ['8,12,1,2,1,20,1,4,tied'], {ahead: true});
     const [{steps, compiled}] = results as [{steps: object[]; compiled: {pipelines: number}}];
     expect(steps).to.have.length(3);
     expect(compiled.pipelines).to.equal(0);
@@ -46,5 +47,11 @@ describeBackends('benchmarks of sizes, first steps and tiles', (backend) => {
       run(suite, [shape]).then(String, (error: Error) => error.message);
     expect(await message(sizesSuite, '4,8')).to.equal("--shape must be N,in,out, but is '4,8'");
     expect(await message(tuneSuite, '4,8,8')).to.equal('tune is for webgpu, but the backend is cpu');
+    expect(await message(profileSuite, '8,12,1,2,1,20,1,4')).to.equal(
+      'profile is for webgpu, but the backend is cpu',
+    );
+    expect(await message(coldSuite, '8,12,1,2,1,20,1,4,untied')).to.equal(
+      "--shape must be hidden,ffn,layers,heads,kvHeads,vocabulary,batch,tokens[,tied], but is '8,12,1,2,1,20,1,4,untied'",
+    );
   });
 });
