@@ -6,31 +6,21 @@ import {type Base, resolveConfig} from '../../src/index.ts';
 import {setUpWebGPU} from '../../src/node.ts';
 import {ADAPTERS} from '../browser/chromium.ts';
 import {startBackend} from './backend.ts';
-import {chromiumSuite} from './chromium/suite.ts';
-import {coldSuite} from './cold.ts';
-import {demoSuite} from './demo/suite.ts';
-import {fidelitySuite} from './fidelity/suite.ts';
-import {gradientSuite} from './gradient.ts';
-import {layerSuite} from './layer.ts';
-import {opsSuite} from './ops.ts';
-import {profileSuite} from './profile.ts';
-import {sizesSuite} from './sizes.ts';
-import {stepSuite} from './step.ts';
 import type {Suite, SuiteOptions} from './suite.ts';
-import {tuneSuite} from './tune.ts';
 
-const SUITES: Record<string, Suite> = {
-  chromium: chromiumSuite,
-  cold: coldSuite,
-  demo: demoSuite,
-  fidelity: fidelitySuite,
-  gradient: gradientSuite,
-  layer: layerSuite,
-  ops: opsSuite,
-  profile: profileSuite,
-  sizes: sizesSuite,
-  step: stepSuite,
-  tune: tuneSuite,
+/** Loaded one by one: of a machine that measures one, what the others need is not asked. */
+const SUITES: Record<string, () => Promise<Suite>> = {
+  chromium: async () => (await import('./chromium/suite.ts')).chromiumSuite,
+  cold: async () => (await import('./cold.ts')).coldSuite,
+  demo: async () => (await import('./demo/suite.ts')).demoSuite,
+  fidelity: async () => (await import('./fidelity/suite.ts')).fidelitySuite,
+  gradient: async () => (await import('./gradient.ts')).gradientSuite,
+  layer: async () => (await import('./layer.ts')).layerSuite,
+  ops: async () => (await import('./ops.ts')).opsSuite,
+  profile: async () => (await import('./profile.ts')).profileSuite,
+  sizes: async () => (await import('./sizes.ts')).sizesSuite,
+  step: async () => (await import('./step.ts')).stepSuite,
+  tune: async () => (await import('./tune.ts')).tuneSuite,
 };
 
 const {values, positionals} = parseArgs({
@@ -59,10 +49,10 @@ const {values, positionals} = parseArgs({
   },
 });
 const name = positionals[0] ?? 'layer';
-const suite = SUITES[name];
+const load = SUITES[name];
 const rounds = Number(values.rounds);
 const adapter = ADAPTERS.find((one) => one === values.adapter);
-if (!suite || !(rounds >= 1) || !adapter) {
+if (!load || !(rounds >= 1) || !adapter) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
     `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--ahead] [--base float16|bfloat16] [--flag NAME=VALUE]… [--no-robustness] [--json FILE]\n` +
@@ -119,6 +109,7 @@ const options: SuiteOptions = {
   say: (text) => console.log(text),
   save,
 };
+const suite = await load();
 const results = await suite(options);
 await save(results);
 // the same once more, beside the first: what Dawn's checks of every access cost
