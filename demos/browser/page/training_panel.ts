@@ -102,7 +102,12 @@ export function mountTraining(client: WorkerClient, phase: Phase, parts: Parts):
     if (heldOut === undefined) return;
     results.end(method, heldOut, seconds, last && last.saved / last.multiplyAdds);
   });
-  client.on('error', () => {
+  client.on('error', ({kind}) => {
+    if (kind === 'diverged') {
+      // it was given up, also if it was one to continue
+      phase.rest = 'ready';
+      phase.settle();
+    }
     if (isUnderWay) stage.textContent = last ? `Ended${at()} by an error.` : 'It did not begin.';
     isUnderWay = false;
   });

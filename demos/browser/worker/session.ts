@@ -184,7 +184,7 @@ export class Session {
       }
     } catch (error) {
       // going on would end in the same way
-      if (error instanceof NonFiniteLossError) await this.store.delete();
+      if (error instanceof NonFiniteLossError || error instanceof SettingError) await this.store.delete();
       throw error;
     } finally {
       const {celora} = ADAPTER_NAMES;

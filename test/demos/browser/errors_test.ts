@@ -52,7 +52,10 @@ describe("the browser demo's errors", function () {
     expect(await demo.error()).to.match(
       /target \/nothing\/ matches no Dense layer; there are: model\.layers\..* Change the setting/,
     );
-    await demo.set({target: '_proj$', learningRate: 1e30});
+    await demo.page.reload();
+    await demo.soon('ready'); // with no run to continue
+    await demo.takeNotices();
+    await demo.set({...SMALL, steps: 5, compare: false, learningRate: 1e30});
     await demo.page.click('#train');
     expect(await demo.error()).to.match(/the loss became .* Lower the learning rate and fine-tune again\./);
     expect(await demo.text('#stage')).to.match(/^Ended at step \d of 5 by an error\.$/);
