@@ -33,10 +33,7 @@ struct AttentionOp {
             segments};
   }
   Shape kvShape(const Input& q) const { return {q.shape[0], q.shape[1], q.shape[2] / heads * kvHeads}; }
-  // For blocks of so many warps, each of which has 16 tokens.
-  Shape grid(const Input& q, int warps) const {
-    return {heads, q.shape[0], (q.shape[1] + 16 * warps - 1) / (16 * warps)};
-  }
+  Shape grid(const Input& q) const { return {heads, q.shape[0], (q.shape[1] + TILE - 1) / TILE}; }
 };
 
 // q [b, t, heads · c], k, v [b, t, kvHeads · c] (, int32 segments [b, t]) → y, logSumExp [b, heads, t]
@@ -52,9 +49,9 @@ struct CausalAttention : AttentionOp {
     float* y = call.output(0, q.shape);
     float* logSumExp = call.output(1, {q.shape[0], heads, q.shape[1]});
     if (attention.c <= 64) {
-      LAUNCH(call, attention_64, grid(q, WARPS), {32 * WARPS}, attention, q.numbers(), k, v, y, logSumExp);
+      LAUNCH(call, attention_64, grid(q), {64}, attention, q.numbers(), k, v, y, logSumExp);
     } else {
-      LAUNCH(call, attention_128, grid(q, WARPS), {32 * WARPS}, attention, q.numbers(), k, v, y, logSumExp);
+      LAUNCH(call, attention_128, grid(q), {128}, attention, q.numbers(), k, v, y, logSumExp);
     }
   }
 };
@@ -77,9 +74,9 @@ struct CausalAttentionGrad : AttentionOp {
     LAUNCH(call, attention_dots, {(32 * size + BLOCK - 1) / BLOCK}, {BLOCK}, dy, y, dots, size, q.shape[1], heads,
            attention.c);
     const bool narrow = attention.c <= 64;
-    const int warps = warpsOfGradient(narrow ? 64 : 128);
+    const Dim block{narrow ? 64u : 128u};
     const auto launch = [&](auto* kernel, const char* name, float* output) {
-      call.launch(kernel, name, grid(q, warps), {32u * warps}, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
+      call.launch(kernel, name, grid(q), block, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
     };
 #define LAUNCH_GRADIENT(of, output) \
   narrow ? launch(attention_grad_##of##_64, "attention_grad_" #of "_64", output) \

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -59,11 +57,8 @@ LT_FUNCTIONS(DEFINE)
 constexpr int REAL_32 = 0, REAL_16B = 14, COMPUTE_32F = 68, COMPUTE_32F_FAST_TF32 = 77, DEFAULT_ALGORITHM = -1;
 constexpr int TRANSPOSE_A = 3, TRANSPOSE_B = 4, MAX_WORKSPACE = 1, MIN_ALIGNMENT_A = 5;
 
-// Proposals that are timed, how often each, and the memory that they may use.
-constexpr int MOST_PROPOSALS = 8, TIMES = 5;
+// What an algorithm may use of the device's memory.
 constexpr size_t WORKSPACE = size_t{32} << 20;
-// Below so many multiply-adds a product takes little longer than its launch.
-constexpr double LARGE = 1e9;
 
 // The library by the first name under which TensorFlow has loaded it.
 void* loaded(const std::string& name) {
@@ -133,13 +128,8 @@ struct Shaped {
     c = layoutOf(REAL_32, p.n, p.m, p.strideC);
   }
 
-  int run(Handle handle, const Product& p, void* stream, void* memory) const {
-    return cublasLtMatmul(handle, description, &p.alpha, p.b, b, p.a, a, &p.beta, p.c, c, p.c, c, &algorithm, memory,
-                          workspace, stream);
-  }
-
-  // What cuBLAS proposes, the best first as it thinks.
-  int propose(Handle handle, const Product& p, Proposal* proposals) const {
+  // Takes what cuBLAS proposes first; false if it proposes nothing.
+  bool choose(Handle handle, const Product& p) {
     Preference preference;
     check(cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate");
     cublasLtMatmulPreferenceSetAttribute(preference, MAX_WORKSPACE, &WORKSPACE, sizeof WORKSPACE);
@@ -148,20 +138,19 @@ struct Shaped {
       const uint32_t alignment = alignmentOf(operands[i]);
       cublasLtMatmulPreferenceSetAttribute(preference, MIN_ALIGNMENT_A + i, &alignment, sizeof alignment);
     }
+    Proposal proposal{};
     int count = 0;
-    cublasLtMatmulAlgoGetHeuristic(handle, description, b, a, c, c, preference, MOST_PROPOSALS, proposals, &count);
+    cublasLtMatmulAlgoGetHeuristic(handle, description, b, a, c, c, preference, 1, &proposal, &count);
     cublasLtMatmulPreferenceDestroy(preference);
-    return count;
+    algorithm = proposal.algorithm;
+    workspace = proposal.workspace;
+    return count > 0;
   }
 
-  // Milliseconds of one run, or infinity.
-  float time(Handle handle, const Product& p, void* stream, void* memory) const {
-    if (run(handle, p, stream, memory) != 0) return INFINITY;
-    Event start, end;
-    start.record(stream);
-    for (int i = 0; i < TIMES; i++) run(handle, p, stream, memory);
-    end.record(stream);
-    return end.since(start) / TIMES;
+  void run(Handle handle, const Product& p, void* stream, void* memory) const {
+    check(cublasLtMatmul(handle, description, &p.alpha, p.b, b, p.a, a, &p.beta, p.c, c, p.c, c, &algorithm, memory,
+                         workspace, stream),
+          "cublasLtMatmul");
   }
 };
 
@@ -178,53 +167,17 @@ Cublas::Cublas() : state(new State) {
   check(cublasCreate_v2(&state->handle), "cublasCreate");
 }
 
-static int proposalsTried() {
-  const char* text = getenv("CELORA_CUBLAS_PROPOSALS");
-  return text ? atoi(text) : 1;
-}
-
-// The fastest of what cuBLAS proposes for a large product, the first for others; none if it proposes nothing.
-static std::optional<Shaped> chosenFor(Handle handle, const Product& p, void* stream, const Allocate& allocate) {
-  static const int tried = proposalsTried();
-  if (tried == 0) return {};
-  Shaped shaped(p);
-  Proposal proposals[MOST_PROPOSALS];
-  int count = shaped.propose(handle, p, proposals);
-  if (count == 0) return {};
-  const auto take = [&](const Proposal& proposal) {
-    shaped.algorithm = proposal.algorithm;
-    shaped.workspace = proposal.workspace;
-  };
-  take(proposals[0]);
-  count = std::min(tried, count);
-  // an algorithm is timed by running it, which must not change c twice
-  if (count <= 1 || p.beta != 0 || double(p.m) * p.n * p.k < LARGE) return shaped;
-  void* memory = allocate(WORKSPACE);
-  float least = INFINITY;
-  int best = 0;
-  for (int i = 0; i < count; i++) {
-    take(proposals[i]);
-    const float ms = shaped.time(handle, p, stream, memory);
-    fprintf(stderr, "cublasLt %d %d %d turned %d %d tf32 %d bf16 %d proposal %d: %.4f ms, workspace %zu, waves %.2f\n", p.m,
-            p.n, p.k, p.turnedA, p.turnedB, p.tf32, p.bfloat16, i, ms, shaped.workspace, proposals[i].waves);
-    if (ms >= least) continue;
-    least = ms;
-    best = i;
-  }
-  take(proposals[best]);
-  return shaped;
-}
-
 void Cublas::multiply(const Product& p, void* stream, const Allocate& allocate) {
   const Key key = keyOf(p);
   auto found = state->shapes.find(key);
   if (found == state->shapes.end()) {
-    found = state->shapes.emplace(key, chosenFor(state->handle, p, stream, allocate)).first;
+    Shaped shaped(p);
+    const bool proposed = shaped.choose(state->handle, p);
+    found = state->shapes.emplace(key, proposed ? std::optional<Shaped>(shaped) : std::nullopt).first;
   }
   if (found->second) {
     const Shaped& shaped = *found->second;
-    void* memory = shaped.workspace > 0 ? allocate(shaped.workspace) : nullptr;
-    return check(shaped.run(state->handle, p, stream, memory), "cublasLtMatmul");
+    return shaped.run(state->handle, p, stream, shaped.workspace > 0 ? allocate(shaped.workspace) : nullptr);
   }
   // cublasGemmEx takes any alignment
   check(cublasSetStream_v2(state->handle, stream), "cublasSetStream");
