@@ -1,4 +1,4 @@
-// C = A · B where B has few columns (n ≤ 4 COLUMNS ≤ 32): A decides the time, and is read once. The depth is cut into parts,
+// C = scale · A · B where B has few columns (n ≤ 4 COLUMNS ≤ 32): A decides the time, and is read once. The depth is cut into parts,
 // one for each z of the workgroups, so that many work on one row of tiles; C is [parts, m, n] ([parts, n, m] with
 // C_TURNED), to be added up by sum_parts.
 //
@@ -105,9 +105,9 @@ fn put(thread: u32) {
 fn store(part: u32, i: u32, j: u32, value: f32) {
   if (i >= u.m || j >= u.n) { return; }
 //#if C_TURNED
-  c[(part * u.n + j) * u.m + i] = value;
+  c[(part * u.n + j) * u.m + i] = u.scale * value;
 //#else
-  c[(part * u.m + i) * u.n + j] = value;
+  c[(part * u.m + i) * u.n + j] = u.scale * value;
 //#end
 }
 

@@ -1,5 +1,5 @@
-// out[i] = scale · Σ_part parts[part, i]; with ROOT √(Σ) · factors[i], the score of column i; with FINISH what is left of a
-// product whose depth was cut, activation(Σ + bias[i % n]).
+// out[i] = activation(Σ_part parts[part, i] + bias[i % n]), bias and activation where there are any; with ROOT √(Σ) ·
+// factors[i], the score of column i.
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * 64u;
@@ -13,13 +13,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   out[i] = sqrt(total);
 //#end
 //#else
-//#if FINISH
 //#if BIAS
   total += bias[i % u.n];
 //#end
   out[i] = activate(vec4f(total)).x;
-//#else
-  out[i] = u.scale * total;
-//#end
 //#end
 }

@@ -1704,7 +1704,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 }
 `;
 
-export const skinny = `// C = A · B where B has few columns (n ≤ 4 COLUMNS ≤ 32): A decides the time, and is read once. The depth is cut into parts,
+export const skinny = `// C = scale · A · B where B has few columns (n ≤ 4 COLUMNS ≤ 32): A decides the time, and is read once. The depth is cut into parts,
 // one for each z of the workgroups, so that many work on one row of tiles; C is [parts, m, n] ([parts, n, m] with
 // C_TURNED), to be added up by sum_parts.
 //
@@ -1811,9 +1811,9 @@ fn put(thread: u32) {
 fn store(part: u32, i: u32, j: u32, value: f32) {
   if (i >= u.m || j >= u.n) { return; }
 //#if C_TURNED
-  c[(part * u.n + j) * u.m + i] = value;
+  c[(part * u.n + j) * u.m + i] = u.scale * value;
 //#else
-  c[(part * u.m + i) * u.n + j] = value;
+  c[(part * u.m + i) * u.n + j] = u.scale * value;
 //#end
 }
 
@@ -2018,8 +2018,8 @@ fn main(
 }
 `;
 
-export const sum_parts = `// out[i] = scale · Σ_part parts[part, i]; with ROOT √(Σ) · factors[i], the score of column i; with FINISH what is left of a
-// product whose depth was cut, activation(Σ + bias[i % n]).
+export const sum_parts = `// out[i] = activation(Σ_part parts[part, i] + bias[i % n]), bias and activation where there are any; with ROOT √(Σ) ·
+// factors[i], the score of column i.
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * 64u;
@@ -2033,14 +2033,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   out[i] = sqrt(total);
 //#end
 //#else
-//#if FINISH
 //#if BIAS
   total += bias[i % u.n];
 //#end
   out[i] = activate(vec4f(total)).x;
-//#else
-  out[i] = u.scale * total;
-//#end
 //#end
 }
 `;

@@ -79,7 +79,7 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
     leastDepth: tuned('CELORA_SKINNY_LEAST_DEPTH'),
   });
   const columns = 2 ** Math.ceil(Math.log2(Math.ceil(n / 4)));
-  const sums = parts === 1 && scale === 1 ? output : backend.makeTensorInfo([parts, m, n], 'float32');
+  const sums = parts === 1 ? output : backend.makeTensorInfo([parts, m, n], 'float32');
   const matrices: Binding[] = [
     {name: 'a', tensor: a, type},
     {name: 'b', tensor: b, type},
@@ -98,10 +98,11 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
     outputs: [{name: 'c', tensor: sums}],
     inputs: matrices,
     uniforms: {m, n, depth, part},
+    floats: {scale},
     workgroups: [tiles, 1, parts],
   });
   if (sums === output) return output;
-  sumParts(backend, {label: `${label}Sum`, parts: sums, count: parts, size: m * n, scale}, output);
+  sumParts(backend, {label: `${label}Sum`, parts: sums, count: parts, size: m * n}, output);
   backend.disposeData(sums.dataId);
   return output;
 }

@@ -26,7 +26,6 @@ interface Parts {
   parts: TensorInfo;
   count: number;
   size: number;
-  scale?: number;
   /** The square root of the sum, times these [size] where they are given. */
   root?: {factors: TensorInfo | undefined};
   /** What is left of a product [m, n]: activation(sum + bias). */
@@ -34,7 +33,7 @@ interface Parts {
 }
 
 export function sumParts(backend: WebGPUBackend, sum: Parts, output: TensorInfo): void {
-  const {label, parts, count, size, scale = 1, root, finish} = sum;
+  const {label, parts, count, size, root, finish} = sum;
   const factors = root?.factors;
   const bias = finish?.bias;
   dispatch(backend, {
@@ -43,7 +42,6 @@ export function sumParts(backend: WebGPUBackend, sum: Parts, output: TensorInfo)
     specialization: {
       ROOT: root !== undefined,
       FACTORS: factors !== undefined,
-      FINISH: finish !== undefined,
       BIAS: bias !== undefined,
       RELU: finish?.activation === 'relu',
       ELU: finish?.activation === 'elu',
@@ -55,7 +53,6 @@ export function sumParts(backend: WebGPUBackend, sum: Parts, output: TensorInfo)
       ...(bias ? [{name: 'bias', tensor: bias}] : []),
     ],
     uniforms: {size, parts: count, n: finish?.n ?? 0},
-    floats: {scale},
     workgroups: grid(backend, Math.ceil(size / 64)),
   });
 }
