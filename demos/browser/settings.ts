@@ -89,7 +89,7 @@ export const FIELDS: {[K in keyof Settings]: Field<K>} = {
   exactEvery: {
     label: 'Exact every',
     about:
-      'n: every n-th step is exact in all layers; 3 costs little, and brings the loss near exact LoRA’s. 0: none.',
+      'n: every n-th step is exact in all layers, which brings the loss near that of exact LoRA; 0: none.',
     value: DEFAULT_CONFIG.exactEvery,
   },
   base: {

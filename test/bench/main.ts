@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {type Base, resolveConfig} from '../../src/index.ts';
 import {setUpWebGPU} from '../../src/node.ts';
 import {ADAPTERS} from '../browser/chromium.ts';
+import {offerSwiftShader} from '../support/swiftshader.ts';
 import {startBackend} from './backend.ts';
 import type {Suite, SuiteOptions} from './suite.ts';
 
@@ -62,6 +63,7 @@ if (!load || !(rounds >= 1) || !adapter) {
   process.exit(2);
 }
 
+if (adapter === 'swiftshader') offerSwiftShader(); // to Node as well as to Chromium
 // what Chromium computes on is told with its results
 const wanted = values.backend ?? (name === 'chromium' ? 'cpu' : undefined);
 const {backend, device} = await startBackend(wanted, values.flag);
