@@ -27,7 +27,7 @@ export interface CELoRAConfig {
   rslora: boolean;
   /** Probability of dropping an input element on the adapter's branch in training, 0 ≤ p < 1. Default 0. */
   loraDropout: number;
-  /** Fraction of columns (or rows) of dy KEPT in the activation gradient, 0 < keep ≤ 1; 1 = exact. Default 0.5. */
+  /** Fraction of columns (or rows) of dy KEPT in the activation gradient, 0 < keep ≤ 1; 1 = exact. Default 0.25. */
   keep: number;
   /** Rank r₀ of the frozen factorisation W ≈ A₀B₀ (Double-LoRA) whose product stays exact; 0 = none. Default 16. */
   frozenRank: number;
@@ -42,7 +42,7 @@ export interface CELoRAConfig {
    * n: every n-th backward pass of the layer is exact, from the first one on; 0 = none. All layers of a model are exact in the
    * same ones, so that a gradient is exact as a whole now and then, and columns are selected in these, where dy is exact too: in the
    * first that is due by `refreshEvery`, unless n is more than that. A layer used several times in a model counts every use,
-   * and so falls out of step with the others. Default 0.
+   * and so falls out of step with the others. Default 3.
    */
   exactEvery: number;
   /**
@@ -74,11 +74,11 @@ export const DEFAULT_CONFIG: Readonly<CELoRAConfig> = Object.freeze({
   alpha: 32,
   rslora: false,
   loraDropout: 0,
-  keep: 0.5,
+  keep: 0.25,
   frozenRank: 16,
   refreshEvery: 20,
   exactSteps: 0,
-  exactEvery: 0,
+  exactEvery: 3,
   score: 'product',
   axis: 'columns',
   minSize: 0,

@@ -40,11 +40,11 @@ describe('config', () => {
       alpha: 32,
       rslora: false,
       loraDropout: 0,
-      keep: 0.5,
+      keep: 0.25,
       frozenRank: 16,
       refreshEvery: 20,
       exactSteps: 0,
-      exactEvery: 0,
+      exactEvery: 3,
       score: 'product',
       axis: 'columns',
       minSize: 0,
@@ -59,7 +59,7 @@ describe('config', () => {
     const config = resolveConfig(options);
     expect(config).to.deep.equal({...DEFAULT_CONFIG, rank: 4});
     config.keep = 0.1;
-    expect(DEFAULT_CONFIG.keep).to.equal(0.5);
+    expect(DEFAULT_CONFIG.keep).to.equal(0.25);
     expect(Object.isFrozen(DEFAULT_CONFIG)).to.equal(true);
   });
 

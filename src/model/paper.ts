@@ -15,6 +15,7 @@ export function paperConfig({score = 'product'}: {score?: 'product' | 'weight'} 
     frozenRank: 14,
     refreshEvery: 200,
     exactSteps: 200,
+    exactEvery: 0,
     score,
     overrides: [
       {target: ['q_proj', 'k_proj', 'gate_proj'], keep: 1},

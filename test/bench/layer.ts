@@ -36,7 +36,8 @@ function stock(inputs: number, units: number): Candidate {
 }
 
 function ours(rows: number, inputs: number, units: number, keep: number): Candidate {
-  const layer = new CELoRADense({units, useBias: false, rank: RANK, keep, inputShape: [inputs]});
+  const options = {rank: RANK, keep, exactEvery: 0};
+  const layer = new CELoRADense({units, useBias: false, ...options, inputShape: [inputs]});
   const model = tfl.sequential({layers: [layer]});
   tf.tidy(() => layer.setWeights([tf.mul(deviceRandomUniform([inputs, units], 3), 0.02)]));
   return {

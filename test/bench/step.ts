@@ -102,7 +102,7 @@ export function oursOf(
   for (const weight of model.weights) {
     if (weight.shape.length > 1) tf.tidy(() => void weight.write(smallRandom(matrixShape(weight), seed++)));
   }
-  const options = {rank: RANK, keep, frozenRank: keep < 1 ? 16 : 0};
+  const options = {rank: RANK, keep, frozenRank: keep < 1 ? 16 : 0, exactEvery: 0};
   const head = {target: 'lm_head', rank: 0, keep: headKeep};
   applyCELoRA(
     model,

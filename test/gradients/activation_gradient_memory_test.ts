@@ -4,7 +4,7 @@ import {ActivationGradient} from '../../src/index.ts';
 import {describeBackends, expectClose, expectNoLeaks} from '../backends.ts';
 import {dyOf, expectedDx, FROZEN_RANK, kernelMatrix, pass, variableOf} from './passes.ts';
 
-const options = {keep: 0.25, frozenRank: FROZEN_RANK, refreshEvery: 4};
+const options = {keep: 0.25, frozenRank: FROZEN_RANK, refreshEvery: 4, exactEvery: 0};
 
 describeBackends("ActivationGradient's memory", (backend) => {
   it('is all freed by dispose, which may come twice, and it can be used again', async () => {

@@ -12,7 +12,7 @@ function copy(state: Awaited<ReturnType<ActivationGradient['state']>>): typeof s
 }
 
 describeOnHost('the state of an ActivationGradient', () => {
-  const base = {keep: 0.25, frozenRank: FROZEN_RANK, refreshEvery: 3};
+  const base = {keep: 0.25, frozenRank: FROZEN_RANK, refreshEvery: 3, exactEvery: 0};
 
   const KINDS: [string, Partial<CELoRAConfig>, boolean][] = [
     ['columns of a frozen kernel', base, false],

@@ -2,12 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import {type GradientHook, type HookOptions, registerCELoRAGradients} from '../../src/index.ts';
 import {asStock} from './models.ts';
 
-/** Runs `body` with the hook registered, and takes it out again whatever happens. */
+/** Runs `body` with the hook registered, which leaves no pass exact by default, and takes it out again whatever happens. */
 export async function withHook<T>(
   options: HookOptions,
   body: (hook: GradientHook) => T | Promise<T>,
 ): Promise<T> {
-  const hook = registerCELoRAGradients(options);
+  const hook = registerCELoRAGradients({exactEvery: 0, ...options});
   try {
     return await body(hook);
   } finally {

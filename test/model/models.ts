@@ -5,7 +5,9 @@ import {type CELoRAConfig, CELoRADense} from '../../src/index.ts';
 import {type Backend, describeBackends} from '../backends.ts';
 
 /** Options under which the gradient of every small layer here is approximated, and refreshed often. */
-export const SMALL: Partial<CELoRAConfig> = {rank: 2, alpha: 4, keep: 0.5, frozenRank: 1, refreshEvery: 3};
+export const SMALL: Partial<CELoRAConfig> = {
+  ...{rank: 2, alpha: 4, keep: 0.5, frozenRank: 1, refreshEvery: 3, exactEvery: 0},
+};
 
 /** The same without the factorisation, whose hundreds of dispatches take seconds on a software WebGPU. */
 export const small = (backend: Backend): Partial<CELoRAConfig> =>

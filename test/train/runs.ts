@@ -61,7 +61,7 @@ export function busyModel(): tfl.LayersModel {
   const model = tinyLM({dropout: 0.2});
   applyCELoRA(model, {
     target: /_proj$/,
-    ...{rank: 2, alpha: 4, keep: 0.5, frozenRank: 1, refreshEvery: 3, loraDropout: 0.3},
+    ...{rank: 2, alpha: 4, keep: 0.5, frozenRank: 1, refreshEvery: 3, exactEvery: 0, loraDropout: 0.3},
     overrides: [
       {target: /up_proj$/, axis: 'rows'},
       {target: /down_proj$/, exactSteps: 5},

@@ -14,8 +14,8 @@ const FIELDS: Record<keyof LayersSettings, [label: string, value: number]> = {
   steps: ['Steps', 200],
   batch: ['Batch', 32],
   learningRate: ['Learning rate', 0.003],
-  rank: ['Rank', 16],
-  keep: ['Keep', 0.5],
+  rank: ['Rank', DEFAULT_SETTINGS.rank],
+  keep: ['Keep', DEFAULT_SETTINGS.keep],
   seed: ['Seed', 0],
 };
 

@@ -111,7 +111,7 @@ export function fidelityRows(numLayers: number): Row[] {
     thinned('DropBP 0.5', {by: 'drop', keep: 0.5}),
     paper('product'),
     paper('weight'),
-    {...exact(BATCH, 'exact LoRA, head keep 0.25'), head: {keep: 0.25}},
+    {...exact(BATCH, 'exact LoRA, head keep 0.25'), head: {keep: 0.25, exactEvery: 0}},
     approximate('rows 0.25', 'uniform', {keep: 0.25, axis: 'rows'}),
     approximate('uniform 0.25, r0 0', 'uniform', {keep: 0.25, frozenRank: 0}),
     approximate('uniform 0.25, r0 64', 'uniform', r64),

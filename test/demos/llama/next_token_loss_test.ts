@@ -71,7 +71,7 @@ describeBackends('the loss of the next token', (backend) => {
       removeCELoRA(model);
     }
     await expectEqual(model);
-    applyCELoRA(model, {rank: 0, keep: 0.5, frozenRank: 0, target, freezeRest: false});
+    applyCELoRA(model, {rank: 0, keep: 0.5, frozenRank: 0, exactEvery: 0, target, freezeRest: false});
     const head = model.getLayer('lm_head') as CELoRADense;
     const variables = [model.getLayer('model.norm').weights[0]!.read() as tf.Variable];
     tf.dispose(tf.variableGrads(fused(model), variables));
