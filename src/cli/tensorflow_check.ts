@@ -1,4 +1,4 @@
-import {existsSync} from 'node:fs';
+import {existsSync, realpathSync} from 'node:fs';
 import {join} from 'node:path';
 import {BINDING} from './binding.ts';
 import type {Gpu} from './gpu.ts';
@@ -16,15 +16,22 @@ import {
 } from './tensorflow_files.ts';
 import type {FoundPackage} from './tfjs_package.ts';
 
+/** Where TensorFlow's libraries look for NVIDIA's: beside their own folder, to which 'deps/lib' may be a link. */
+function nvidiaFolder(folder: string): string {
+  const libraries = join(folder, 'deps/lib');
+  return join(existsSync(libraries) ? realpathSync(libraries) : libraries, '../nvidia');
+}
+
 /** The libraries of CUDA that TensorFlow would not find by their names: neither set up nor of the system. */
 async function missingCuda(folder: string, {env}: Host): Promise<string[]> {
   const system =
     (await tryRun('ldconfig', ['-p'], {env})) ?? (await tryRun('/sbin/ldconfig', ['-p'], {env})) ?? '';
+  const nvidia = nvidiaFolder(folder);
   const folders = env.LD_LIBRARY_PATH?.split(':').filter(Boolean) ?? [];
   return CUDA_LIBRARIES.filter(
     ({file, folder: own}) =>
       !system.includes(`\t${file} `) &&
-      ![join(folder, 'deps/nvidia', own, 'lib'), ...folders].some((place) => existsSync(join(place, file))),
+      ![join(nvidia, own, 'lib'), ...folders].some((place) => existsSync(join(place, file))),
   ).map(({file}) => file);
 }
 

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -220,6 +221,22 @@ describe('tfjs-celora doctor on TensorFlow', () => {
     host.env.LD_LIBRARY_PATH = '';
     machine.program('ldconfig', 'printf "\\tlibcudnn.so.9 (libc6,x86-64) => /lib/libcudnn.so.9\\n"');
     expect((await check(works)).tensorflow.missing).to.deep.equal([]);
+  });
+
+  it('looks for them where the loader does, if the folder of libraries is a link', async () => {
+    const libraries = join(machine.package, 'deps/lib');
+    const elsewhere = join(machine.root, 'tensorflow/lib');
+    mkdirSync(dirname(elsewhere));
+    renameSync(libraries, elsewhere);
+    symlinkSync(elsewhere, libraries);
+    rmSync(join(machine.package, 'deps/tfjs-celora.json'));
+    machine.program('ldconfig', 'exit 0');
+    for (const {file, folder} of CUDA_LIBRARIES) {
+      if (folder === 'cublas') continue;
+      mkdirSync(join(machine.root, `tensorflow/nvidia/${folder}/lib`), {recursive: true});
+      writeFileSync(join(machine.root, `tensorflow/nvidia/${folder}/lib/${file}`), '');
+    }
+    expect((await check(works)).tensorflow.missing).to.deep.equal(['libcublas.so.12', 'libcublasLt.so.12']);
   });
 
   it('names them also where the libraries came another way', async () => {
