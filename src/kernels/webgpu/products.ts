@@ -5,6 +5,8 @@ import type {
   ActivationGradInputs,
   ApproxActivationGradAttrs,
   ApproxActivationGradInputs,
+  LoRAGradAttrs,
+  LoRAGradInputs,
   LoRAMatMulAttrs,
   LoRAMatMulInputs,
   LowRankMatMulAttrs,
@@ -47,7 +49,7 @@ export function loraMatMul(
 
 export function lowRankMatMul(
   backend: WebGPUBackend,
-  {a, b}: LowRankMatMulInputs,
+  {a, b}: Record<keyof LowRankMatMulInputs, TensorInfo>,
   {transposeA, transposeB, scale}: LowRankMatMulAttrs,
 ): TensorInfo {
   const [m, depth] = transposeA ? [a.shape[1]!, a.shape[0]!] : matrixOf(a);
@@ -59,6 +61,22 @@ export function lowRankMatMul(
   // the factor stands to the left: Cᵀ = BᵀAᵀ has the few columns
   const turned = {a: b, turnedA: !transposeB, b: a, plainB: transposeA, turnedC: true};
   return lowRank(backend, {label, m: n, n: m, depth, ...turned, scale});
+}
+
+/** Products by a factor, without tfjs's engine around each: of a step's kernels these are the most. */
+export function loraGrad(
+  backend: WebGPUBackend,
+  {x, dy, loraA, loraB}: LoRAGradInputs,
+  {scale}: LoRAGradAttrs,
+): TensorInfo[] {
+  const plain = {transposeA: false, transposeB: false, scale};
+  const turned = {transposeA: true, transposeB: false, scale: 1};
+  const loraDy = lowRankMatMul(backend, {a: dy, b: loraB}, {...plain, transposeB: true});
+  const gradA = lowRankMatMul(backend, {a: x, b: loraDy}, turned);
+  const low = lowRankMatMul(backend, {a: x, b: loraA}, plain);
+  const gradB = lowRankMatMul(backend, {a: low, b: dy}, turned);
+  backend.disposeData(low.dataId);
+  return [loraDy, gradA, gradB];
 }
 
 export function activationGrad(

@@ -26,6 +26,7 @@ import {packTensors, unpackTensors} from './pack_tensors.ts';
 import {
   activationGrad,
   approxActivationGrad,
+  loraGrad,
   loraMatMul,
   lowRankMatMul,
   sampledActivationGrad,
@@ -38,6 +39,7 @@ import {registerTuning} from './tuning.ts';
 const KERNELS: Record<string, OwnKernel<WebGPUBackend>> = {
   [names.LoRAMatMul]: loraMatMul,
   [names.LowRankMatMul]: lowRankMatMul,
+  [names.LoRAGrad]: loraGrad,
   [names.ActivationGrad]: activationGrad,
   [names.ApproxActivationGrad]: approxActivationGrad,
   [names.PackColumns]: packColumns,
