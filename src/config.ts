@@ -69,6 +69,11 @@ export interface CELoRAConfig {
   seed: number;
 }
 
+/**
+ * A quarter of the columns with every third pass exact costs what half of them does, .80 of exact LoRA's multiply-adds, and ends
+ * nearer to it: held-out loss 3.272 against 3.304 on Shakespeare (exact 3.261), 1.952 against 1.964 on GSM8K (1.909), a Llama of
+ * 30 M parameters, 3 seeds (test/bench/results/fidelity-tensorflow-h100.json). Refreshing at every exact pass changed nothing.
+ */
 export const DEFAULT_CONFIG: Readonly<CELoRAConfig> = Object.freeze({
   rank: 16,
   alpha: 32,

@@ -41,7 +41,8 @@ function above(summaries: readonly Summary[], {data, loss}: Summary): number | u
  * and a list of them. Undefined without points.
  */
 export function fidelityChart(summaries: readonly Summary[], {label, of}: Axis): string | undefined {
-  const names = [...new Set(summaries.map(({row}) => row))];
+  // as in the table
+  const names = [...new Set(summaries.toSorted((a, b) => b.cost - a.cost).map(({row}) => row))];
   const points = summaries.flatMap((summary) => {
     const [x, y] = [of(summary), above(summaries, summary)];
     if (x === undefined || y === undefined) return [];
@@ -59,10 +60,10 @@ export function fidelityChart(summaries: readonly Summary[], {label, of}: Axis):
   const at = {x: 'x', y: 'y', fx: 'data'} as const;
   const svg = Plot.plot({
     document,
-    width: 1100,
+    width: 1140,
     height: Math.max(420, 80 + LINE * names.length),
     marginTop: 40,
-    marginRight: 330,
+    marginRight: 370,
     style: {background: 'white', color: 'black', fontSize: '12px'},
     x: {label, labelAnchor: 'left', inset: 16, grid: true},
     // most is within a few percent
