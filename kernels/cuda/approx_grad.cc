@@ -8,7 +8,8 @@
 
 namespace {
 
-// Columns of a packed matrix with `own` of its own: rows of whole 128 bytes, for tensor cores, and room for an adapter of rank 16.
+// Columns of a packed matrix with `own` of its own: rows of whole 128 bytes, for tensor cores, with room for an adapter of
+// rank 16.
 int64_t packedWidth(int64_t own) { return (own + 16 + 31) / 32 * 32; }
 
 void writeTails(Call& call, const Tail& first, const Tail& second = {}) {
@@ -61,8 +62,8 @@ struct PackColumns {
 };
 
 // dy [N, out], packed [in, ≥ k + r₀] (, A₀ [in, r₀], B₀ [r₀, out] if frozen) (, s dy Bᵀ [N, r], A [in, r]), int32 indices [k]
-// → dx [N, in] = [dy[:,I] | dy B₀ᵀ | s dy Bᵀ] · [R[:,I] | A₀ | A]ᵀ, one product. The left side is made by one reading of dy. The
-// right side is what PackColumns left, behind which A is written where there is room for it: nobody else reads it there.
+// → dx [N, in] = [dy[:,I] | dy B₀ᵀ | s dy Bᵀ] · [R[:,I] | A₀ | A]ᵀ, one product. The left side is made by one reading of dy.
+// The right side is what PackColumns left, behind which A is written where there is room for it: nobody else reads it there.
 struct ApproxActivationGrad {
   Weights weights;
   bool frozen, tf32;

@@ -67,8 +67,8 @@ KERNEL void gather_columns(const float* from, const int* indices, float* to, Siz
   }
 }
 
-// to[i, j] = from[indices[j], i] for from [rows, columns], rows of `to` `stride` apart: through a tile of 32 × 32, so that both sides are read and
-// written along rows. Blocks go along the columns of `from` first.
+// to[i, j] = from[indices[j], i] for from [rows, columns], rows of `to` `stride` apart: through a tile of 32 × 32, so that both
+// sides are read and written along rows. Blocks go along the columns of `from` first.
 KERNEL void gather_rows_turned(const float* from, const int* indices, float* to, Size rows, Size columns, Size k,
                                Size stride) {
   __shared__ float tile[32][33];

@@ -60,9 +60,9 @@ __device__ inline void overRun(const float* scores, const unsigned (&keys)[HELD]
 // The indices of the k largest of `size` scores, ascending; of equal ones the first. One block. Each thread has a run of
 // neighbours, in registers if it is at most HELD long.
 // The k-th largest is found bit by bit, from the highest: the largest number that k of them are not below, or sooner one that
-// just k are not below. Counting, not a histogram: scores are alike, and a histogram's threads would wait for each other. Then each thread copies what is above that number, and the first ones equal to it.
-KERNEL void __launch_bounds__(SELECTING)
-    select_columns(const float* scores, int* indices, int size, int k) {
+// just k are not below. Counting, not a histogram: scores are alike, and a histogram's threads would wait for each other.
+// Then each thread copies what is above that number, and the first ones equal to it.
+KERNEL void __launch_bounds__(SELECTING) select_columns(const float* scores, int* indices, int size, int k) {
   const int thread = threadIdx.x, run = (size + SELECTING - 1) / SELECTING, start = min(thread * run, size);
   const int end = start + min(run, size - start);
   const bool held = run <= HELD;
