@@ -13,17 +13,19 @@ const RANK = 16;
 /** Runs of a candidate in one measurement. */
 const REPEATS = 10;
 
-/** Into how many parts products are cut, as workgroups/least depth. */
-const CUTS = ['256/128', '256/256', '512/128', '512/256', '512/512', '1024/128', '1024/256'];
+/** How products in narrow tiles are shared out: the workgroups that they aim at / the least depth of a part / the slice. */
+const CUTS = [
+  ...['1/1/16', '256/256/16', '512/256/16'],
+  ...['1/1/32', '256/128/32', '256/256/32', '512/128/32', '512/256/32', '512/512/32', '1024/256/32'],
+];
 const SKINNY_CUTS = [128, 256, 512, 1024, 2048].flatMap((workgroups) =>
   [64, 128, 256].map((depth) => `${workgroups}/${depth}`),
 );
-const UNCUT = '1/1';
 
-const valuesOf = (cut: string) => cut.split('/').map(Number) as [number, number];
+const valuesOf = (cut: string) => cut.split('/').map(Number) as [number, number, number];
 const productFlags = (cut: string) => {
-  const [CELORA_PRODUCT_WORKGROUPS, CELORA_PRODUCT_LEAST_DEPTH] = valuesOf(cut);
-  return {CELORA_PRODUCT_WORKGROUPS, CELORA_PRODUCT_LEAST_DEPTH};
+  const [CELORA_PRODUCT_WORKGROUPS, CELORA_PRODUCT_LEAST_DEPTH, CELORA_NARROW_SLICE] = valuesOf(cut);
+  return {CELORA_PRODUCT_WORKGROUPS, CELORA_PRODUCT_LEAST_DEPTH, CELORA_NARROW_SLICE};
 };
 const skinnyFlags = (cut: string) => {
   const [CELORA_SKINNY_WORKGROUPS, CELORA_SKINNY_LEAST_DEPTH] = valuesOf(cut);
@@ -67,7 +69,7 @@ async function withFlags(flags: Partial<Tuning>, run: () => tf.Tensor): Promise<
   }
 }
 
-/** Tiles of 128 × 128, of 64 × 64 with the depth in one and in several parts, and stock tfjs. */
+/** Tiles of 128 × 128, of 64 × 64 in several ways, and stock tfjs. */
 async function products(rows: number, inputs: number, out: number): Promise<Tuned[]> {
   const x = deviceRandomUniform([rows, inputs], 1) as tf.Tensor2D;
   const dy = deviceRandomUniform([rows, out], 2) as tf.Tensor2D;
@@ -84,9 +86,11 @@ async function products(rows: number, inputs: number, out: number): Promise<Tune
   const all: Tuned[] = [];
   for (const {name, n, ours, stock} of forms) {
     const size = Math.ceil(rows / 128) * Math.ceil(n / 128);
-    const times: Record<string, Times> = {wide: await withFlags({CELORA_LEAST_WIDE_TILES: 1}, ours)};
-    for (const cut of [UNCUT, ...CUTS]) {
-      times[cut] = await withFlags({CELORA_LEAST_WIDE_TILES: 2 ** 30, ...productFlags(cut)}, ours);
+    const times: Record<string, Times> = {};
+    times.wide = await withFlags({CELORA_STOCK_ROWS: 0, CELORA_LEAST_WIDE_TILES: 1}, ours);
+    for (const cut of CUTS) {
+      const flags = {CELORA_STOCK_ROWS: 0, CELORA_LEAST_WIDE_TILES: 2 ** 30, ...productFlags(cut)};
+      times[cut] = await withFlags(flags, ours);
     }
     times.stock = await measure(stock);
     all.push({product: `${name} ${rows},${inputs},${out}`, size, times});
@@ -135,7 +139,7 @@ function bestTiles(all: readonly Tuned[]): {threshold: number; cut: string; fact
   const ours = all.map(({times: {stock: _, ...times}, ...one}) => ({...one, times}));
   const thresholds = [...new Set([1, ...ours.map(({size}) => size), 2 ** 30])];
   const choices = thresholds.flatMap((threshold) =>
-    [UNCUT, ...CUTS].map((cut) => ({
+    CUTS.map((cut) => ({
       threshold,
       cut,
       factor: loss(ours, ({size}) => (size >= threshold ? 'wide' : cut)),
@@ -166,8 +170,8 @@ export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
     }
     await save([found]);
   }
-  say('\nproducts: GPU ms of a call, in tiles of 128, and of 64 by workgroups/least depth');
-  const candidates = ['wide', UNCUT, ...CUTS, 'stock'];
+  say('\nproducts: GPU ms of a call, in tiles of 128, and of 64 by workgroups/least depth/slice');
+  const candidates = ['wide', ...CUTS, 'stock'];
   say(
     formatTable([
       ['', 'tiles of 128', ...candidates],
@@ -200,7 +204,7 @@ export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
   const skinnyCut = SKINNY_CUTS.reduce((a, b) =>
     loss(found.skinny, () => b) < loss(found.skinny, () => a) ? b : a,
   );
-  const best: Omit<Tuning, 'CELORA_SKINNY_ROWS' | 'CELORA_SKINNY_ROWS_DEPTH'> = {
+  const best: Partial<Tuning> = {
     CELORA_LEAST_WIDE_TILES: tiles.threshold,
     ...productFlags(tiles.cut),
     ...skinnyFlags(skinnyCut),

@@ -56,7 +56,7 @@ interface Tiling {
 function tilingOf({m, n, segments, rows, batch = 1}: Gemm): Tiling {
   const tilesOf = (side: number) => Math.ceil(m / side) * Math.ceil(n / side) * batch;
   const run = tilesOf(128) >= tuned('CELORA_LEAST_WIDE_TILES') ? 8 : 4;
-  const slice = 128 / run;
+  const slice = run === 8 ? 16 : tuned('CELORA_NARROW_SLICE');
   const {depth} = segments[0]!;
   if (run === 8 || batch > 1 || rows !== undefined) return {run, slice, part: depth, parts: 1};
   const aims = {
@@ -129,6 +129,7 @@ function multiply(
     source,
     specialization: {
       RUN: run,
+      SLICE: slice,
       WIDE: run === 8,
       PARTS: parts > 1,
       VEC4: vec4,

@@ -17,6 +17,7 @@ import {namedOperands} from '../operands.ts';
 import type {WebGPUBackend} from './backend.ts';
 import {gemm, type Segment} from './gemm.ts';
 import {lowRank} from './skinny.ts';
+import {tuned} from './tuning.ts';
 
 /** in, of a kernel [in, out], or [out, in] if transposed. */
 const inputsOf = ({shape}: TensorInfo, {transposed, half}: ActivationGradAttrs): number =>
@@ -24,13 +25,38 @@ const inputsOf = ({shape}: TensorInfo, {transposed, half}: ActivationGradAttrs):
 
 const matrixOf = (tensor: TensorInfo) => tensor.shape as [number, number];
 
+/** Less wide a W costs the GPU hardly more with our product than with tfjs's, and the CPU less. */
+const LEAST_STOCK_WIDTH = 512;
+
+/** xW of few rows as tfjs's own programs, which are faster there, if they can compute it. */
+function stockProduct(
+  backend: WebGPUBackend,
+  {x, kernel, bias, loraA}: ReturnType<typeof namedOperands>,
+  {half, activation = 'linear'}: LoRAMatMulAttrs,
+): TensorInfo | undefined {
+  const isFloat = ({dataId}: TensorInfo) => backend.tensorMap.get(dataId).dtype === 'float32';
+  const serves =
+    !loraA &&
+    !half &&
+    x.shape[0]! <= tuned('CELORA_STOCK_ROWS') &&
+    Math.min(...kernel.shape) >= LEAST_STOCK_WIDTH &&
+    [x, kernel, ...(bias ? [bias] : [])].every(isFloat);
+  if (!serves) return undefined;
+  const inputs = {a: x, b: kernel, ...(bias && {bias})};
+  const attrs = {transposeA: false, transposeB: false, activation};
+  return tf.getKernel(tf._FusedMatMul, 'webgpu').kernelFunc({inputs, attrs, backend}) as TensorInfo;
+}
+
 /** [x | s xA] · [W ; B] in one loop. */
 export function loraMatMul(
   backend: WebGPUBackend,
   inputs: LoRAMatMulInputs,
   attrs: LoRAMatMulAttrs,
 ): TensorInfo {
-  const {x, kernel, bias, loraA, loraB} = namedOperands(inputs, attrs);
+  const operands = namedOperands(inputs, attrs);
+  const stock = stockProduct(backend, operands, attrs);
+  if (stock) return stock;
+  const {x, kernel, bias, loraA, loraB} = operands;
   const {scale, activation, half} = attrs;
   const [m, depth] = matrixOf(x);
   const n = half?.columns ?? kernel.shape[1]!;

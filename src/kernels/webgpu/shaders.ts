@@ -858,14 +858,13 @@ export const gemm = `// C = activation(scale · Σ over segments s of A_s · B_s
 // the product is added to row rows[i] of C. PARTS: the depth of A_0 is cut into parts, one for each z of the workgroups, so
 // that many work on one tile; C is [parts, m, n], to be added up by sum_parts.
 //
-// A workgroup of 256 threads makes a tile of 16 RUN × 16 RUN numbers of C, RUN × RUN of them a thread, from slices of SLICE =
-// 128 / RUN along the depth that it holds in workgroup memory. Measured on an H200 through Dawn, TFLOP/s at [2048, 11008] ·
+// A workgroup of 256 threads makes a tile of 16 RUN × 16 RUN numbers of C, RUN × RUN of them a thread, from slices of SLICE
+// along the depth that it holds in workgroup memory, 16 with WIDE. Measured on an H200 through Dawn, TFLOP/s at [2048, 11008] ·
 // [11008, 4096]ᵀ with RUN = 8: 40.8; slices of 8 in two alternating buffers 34.8, slices of 32 35.2, the loop over a slice
 // not unrolled 35.8, warps of 2 × 16 threads instead of 4 × 8 38.9.
 
 const TILE = 16u * RUN;
 const TILE4 = TILE / 4u;
-const SLICE = 128u / RUN;
 
 alias Sums = array<vec4f, RUN * RUN / 4u>;
 alias Moved = array<vec4f, 4>;
@@ -1005,9 +1004,9 @@ fn store(i: u32, j: u32, batch: u32, value: vec4f) {
 }
 
 // What a thread moves of a slice, in registers on its way from memory: a block of 4 × 4 numbers that is turned (rows along
-// k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the others B.
-const MOVERS = 128u;
+// k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the last ones B.
 const SLICE4 = SLICE / 4u;
+const MOVERS = SLICE4 * TILE4;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -1115,8 +1114,8 @@ fn load(moved: ptr<function, Moved>, segment: u32, start: u32, thread: u32, row0
     (*moved)[2] = readA(segment, k, i + 2u, batch);
     (*moved)[3] = readA(segment, k, i + 3u, batch);
 //#end
-  } else {
-    let item = thread - MOVERS;
+  } else if (thread >= 256u - MOVERS) {
+    let item = thread + MOVERS - 256u;
 //#if B_KN
     let k = start + item / TILE4;
     let j = column0 + (item % TILE4) * 4u;
@@ -1149,8 +1148,8 @@ fn put(moved: ptr<function, Moved>, thread: u32) {
     tileA[at + 2u * TILE4] = vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z);
     tileA[at + 3u * TILE4] = vec4f((*moved)[0].w, (*moved)[1].w, (*moved)[2].w, (*moved)[3].w);
 //#end
-  } else {
-    let item = thread - MOVERS;
+  } else if (thread >= 256u - MOVERS) {
+    let item = thread + MOVERS - 256u;
 //#if B_KN
     tileB[item] = (*moved)[0];
     tileB[item + MOVERS] = (*moved)[1];

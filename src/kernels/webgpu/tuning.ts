@@ -5,6 +5,10 @@ import type {WebGPUBackend} from './backend.ts';
 export interface Tuning {
   /** Products have tiles of 64 × 64 where those of 128 × 128 would be fewer than this: too few to occupy the GPU. */
   CELORA_LEAST_WIDE_TILES: number;
+  /** A product xW alone, of at most so many rows and a W of 512 × 512 or more, is tfjs's own. */
+  CELORA_STOCK_ROWS: number;
+  /** Numbers along the depth that a tile of 64 × 64 takes at a time: 16 or 32. */
+  CELORA_NARROW_SLICE: number;
   /** Workgroups that a product in tiles of 64 × 64 aims at, by cutting the depth into parts. */
   CELORA_PRODUCT_WORKGROUPS: number;
   /** The least length of such a part. */
@@ -21,13 +25,17 @@ export interface Tuning {
 
 /** By the adapter's architecture; one that was not measured has the values of the first. */
 const MEASURED: Readonly<Record<string, Tuning>> = {
-  // on an H100 skinny products so cut take 1.019 times the best cut of each shape, GPU time, on average; 512 and 256: 1.050
   hopper: {
     CELORA_LEAST_WIDE_TILES: 128,
-    CELORA_PRODUCT_WORKGROUPS: 512,
+    // on an H100, GPU ms ours / stock at 16 and 128 rows: W 512² 0.035 / 0.024, 2048² 0.112 / 0.072, 4096² 0.279 / 0.202
+    CELORA_STOCK_ROWS: 128,
+    // not measured in any other way: products are uncut, and no skinny one reads whole rows
+    CELORA_NARROW_SLICE: 16,
+    CELORA_PRODUCT_WORKGROUPS: 1,
     CELORA_PRODUCT_LEAST_DEPTH: 256,
-    CELORA_SKINNY_ROWS: 1024,
+    CELORA_SKINNY_ROWS: 2 ** 30,
     CELORA_SKINNY_ROWS_DEPTH: 1024,
+    // on an H100 skinny products so cut take 1.019 times the best cut of each shape, GPU time, on average; 512 and 256: 1.050
     CELORA_SKINNY_WORKGROUPS: 256,
     CELORA_SKINNY_LEAST_DEPTH: 128,
   },

@@ -78,12 +78,13 @@ describeShaders('a product whose depth is cut into parts', () => {
     set({CELORA_PRODUCT_WORKGROUPS: 2048, CELORA_PRODUCT_LEAST_DEPTH: 32});
   });
 
-  for (const [rows, inputs, units] of [
-    [5, 123, 123],
-    [70, 128, 68],
-    [3, 97, 1],
+  for (const [rows, inputs, units, slice] of [
+    [5, 123, 123, 16],
+    [70, 128, 68, 32],
+    [3, 97, 1, 32],
   ] as const) {
-    it(`equals the formula with bias, adapter and activation: ${rows}×${inputs}×${units}`, async () => {
+    it(`equals the formula with bias, adapter and activation: ${rows}×${inputs}×${units}, in slices of ${slice}`, async () => {
+      set({CELORA_NARROW_SLICE: slice});
       for (const activation of ['linear', 'relu', 'elu'] as const) {
         const product = {...randomProduct({rows, inputs, units, rank: 3, bias: true}), activation};
         const run = () => loraMatMul(tensorsOf(product));
@@ -101,11 +102,12 @@ describeShaders('a product whose depth is cut into parts', () => {
     await expectClose(loraMatMul({...tensorsOf(product), kernel}), expected.data);
   });
 
-  for (const [rows, inputs, out] of [
-    [5, 33, 123],
-    [66, 64, 128],
+  for (const [rows, inputs, out, slice] of [
+    [5, 33, 123, 16],
+    [66, 64, 128, 32],
   ] as const) {
-    it(`equals the formula from kept columns, frozen factors and an adapter: ${rows}×${inputs}×${out}`, async () => {
+    it(`equals the formula from kept columns, frozen factors and an adapter: ${rows}×${inputs}×${out}, in slices of ${slice}`, async () => {
+      set({CELORA_NARROW_SLICE: slice});
       const random = randomStream(3);
       const [dy, kernel] = [randomMatrix(rows, out, random), randomMatrix(inputs, out, random)];
       const [frozenA, frozenB] = [randomMatrix(inputs, 4, random), randomMatrix(4, out, random)];
@@ -131,6 +133,7 @@ describeShaders('a product whose depth is cut into parts', () => {
   }
 
   it('equals the formula with either side transposed', async () => {
+    set({CELORA_NARROW_SLICE: 32});
     const installation = installFastMatMul();
     const usual = tf.env().getNumber('CELORA_FAST_MATMUL_LEAST_WORK');
     tf.env().set('CELORA_FAST_MATMUL_LEAST_WORK', 0);
