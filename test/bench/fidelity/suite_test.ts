@@ -61,7 +61,7 @@ describe('bench fidelity', () => {
       'depth 0.25',
       'half drawn',
       'all drawn',
-      '0.25, every third',
+      'calibrated 0.25, every third',
       'projected to 64',
     ];
     const {results, said} = await run([...rows, ...others], {processes: 2, steps: 6});
