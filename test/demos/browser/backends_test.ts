@@ -1,6 +1,6 @@
 import {expect} from 'chai';
 import {ISOLATED} from '../../../demos/browser/vite.config.ts';
-import {demoSuite, SMALL, TEXT} from './demo_suite.ts';
+import {demoSuite, SMALL, slowly, TEXT} from './demo_suite.ts';
 
 /** Before a worker's own code: a machine of which tfjs gives WebAssembly some cores. */
 const CORES = "Object.defineProperty(WorkerNavigator.prototype, 'hardwareConcurrency', {value: 4});";
@@ -8,7 +8,7 @@ const CORES = "Object.defineProperty(WorkerNavigator.prototype, 'hardwareConcurr
 describe('the browser demo on WebAssembly with threads', function () {
   const suite = demoSuite(this, ISOLATED);
 
-  it('computes as it does with one', async () => {
+  slowly('computes as it does with one', async () => {
     const losses: number[][] = [];
     for (const prelude of ['', CORES]) {
       const demo = await suite.open(prelude);

@@ -173,6 +173,10 @@ export class DemoPage {
   /** Pixels of the page beside the window of a small phone. */
   async overflowOnPhone(): Promise<number> {
     await this.page.setViewportSize({width: 320, height: 700});
+    // what is drawn follows in the next frames
+    await this.page
+      .waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, null, {timeout: 5000})
+      .catch(() => {});
     return await this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   }
 

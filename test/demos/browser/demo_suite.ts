@@ -42,6 +42,12 @@ export function demoSuite(suite: Mocha.Suite, headers: Record<string, string> = 
   };
 }
 
+/** A test that takes long: only npm run test:browser has it. */
+export function slowly(title: string, test: () => Promise<void>): void {
+  if (process.env.CELORA_BROWSER_TESTS === 'all') it(title, test);
+  else it.skip(`${title}: slow, npm run test:browser has it`);
+}
+
 /** A run that takes a processor seconds. */
 export const SMALL = {steps: 20, batch: 2, seq: 32, learningRate: 0.003, refreshEvery: 5};
 

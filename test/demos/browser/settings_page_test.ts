@@ -10,7 +10,7 @@ import {modelFolder} from '../../../demos/node/model_folder.ts';
 import {evaluateLoss} from '../../../src/index.ts';
 import {memoryFiles} from '../llama/fixtures.ts';
 import type {DemoPage} from './demo_page.ts';
-import {demoSuite, SMALL, TEXT} from './demo_suite.ts';
+import {demoSuite, SMALL, slowly, TEXT} from './demo_suite.ts';
 import {difference, logitsInNode, MODEL, VOCABULARY} from './in_node.ts';
 
 /** Questions of one kind, and their answers. */
@@ -72,7 +72,7 @@ describe("the browser demo's settings", function () {
     }
   });
 
-  it('hold the weights at half precision, in half the memory, and merge in float32', async () => {
+  slowly('hold the weights at half precision, in half the memory, and merge in float32', async () => {
     const run = async () => {
       await demo.page.click('#train');
       await demo.phase('training');
