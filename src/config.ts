@@ -39,10 +39,10 @@ export interface CELoRAConfig {
    */
   exactSteps: number;
   /**
-   * n: every n-th backward pass of the layer is exact, from the first one on; 0 = none. All layers of a model are exact in the
-   * same ones, so that a gradient is exact as a whole now and then, and columns are selected in these, where dy is exact too: in the
-   * first that is due by `refreshEvery`, unless n is more than that. A layer used several times in a model counts every use,
-   * and so falls out of step with the others. Default 3.
+   * n: every n-th backward pass of the layer is exact, from the first one on; 0 = none. All layers of a model are exact in
+   * the same ones, so that a gradient is exact as a whole now and then, and columns are selected in these, where dy is exact
+   * too: in the first that is due by `refreshEvery`, unless n is more than that. A layer used several times in a model
+   * counts every use, and so falls out of step with the others. Default 3.
    */
   exactEvery: number;
   /**
@@ -70,9 +70,10 @@ export interface CELoRAConfig {
 }
 
 /**
- * A quarter of the columns with every third pass exact costs what half of them does, .80 of exact LoRA's multiply-adds, and ends
- * nearer to it: held-out loss 3.272 against 3.304 on Shakespeare (exact 3.261), 1.952 against 1.964 on GSM8K (1.909), a Llama of
- * 30 M parameters, 3 seeds (test/bench/results/fidelity-tensorflow-h100.json). Refreshing at every exact pass changed nothing.
+ * A quarter of the columns with every third pass exact costs what half of them does, .80 of exact LoRA's multiply-adds, and
+ * ends nearer to it: held-out loss 3.272 against 3.304 on Shakespeare (exact 3.261), 1.952 against 1.964 on GSM8K (1.909), a
+ * Llama of 30 M parameters, 3 seeds (test/bench/results/fidelity-tensorflow-h100.json). Selecting in every exact pass
+ * changed nothing.
  */
 export const DEFAULT_CONFIG: Readonly<CELoRAConfig> = Object.freeze({
   rank: 16,

@@ -66,7 +66,7 @@ async function heldOutLoss(task: Task, title: string, signal: AbortSignal): Prom
   }
 }
 
-/** Multiply-adds of a run of the Dense layers of the task's model, as it is converted: those of exact LoRA but for what was saved. */
+/** Multiply-adds of a run in the model's Dense layers, as it is converted: exact LoRA's but for what was saved. */
 function multiplyAdds({model, unitsPerBatch}: Task, batches: number): number {
   const {forward, backward} = estimateCost(model, unitsPerBatch).total.exactLoRA;
   const saved = celoraLayers(model).map(({gradient}) => gradient.stats.savedMultiplyAdds);

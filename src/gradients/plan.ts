@@ -12,8 +12,9 @@ export interface Plan {
 }
 
 /**
- * How dx of a product x [rows, inputs] · W [inputs, out] is computed in a pass whose turn it is not to be exact. It stays exact
- * with keep = 1 or exactEvery = 1, below minSize, and where approximating would not save a multiply-add: the frozen factors cost r₀ · (in + out) a row beside k · in.
+ * How dx of a product x [rows, inputs] · W [inputs, out] is computed in a pass whose turn it is not to be exact. It stays
+ * exact with keep = 1 or exactEvery = 1, below minSize, and where approximating would not save a multiply-add: the frozen
+ * factors cost r₀ · (in + out) a row beside k · in.
  * @param frozen Whether W keeps its values; a trained one has no frozen factors.
  */
 export function planActivationGrad(

@@ -72,8 +72,8 @@ function layerCost(layer: Layer, tokens: number): LayerCost {
 
 /**
  * Multiply-adds of one training step in the model's Dense layers: for full fine-tuning, for exact LoRA, and as
- * configured, of which a step is the mean where `exactEvery` makes some exact. A dx is counted for every layer, also for a first one whose input needs none; selections (once every
- * refreshEvery passes) and what is not a Dense are not counted.
+ * configured: in the mean of all steps, where `exactEvery` makes some exact. A dx is counted for every layer, also for a
+ * first one whose input needs none; selections (once every refreshEvery passes) and what is not a Dense are not counted.
  * @param model With or without CELoRADense layers.
  * @param tokens Rows that each Dense layer sees in a step: batch, or batch · sequence.
  * @throws Error if tokens is no positive number, or if the model has no built Dense layer.

@@ -19,7 +19,7 @@ export interface LayerDiagnosis {
   cosine: number;
   /** ‖dx − exact‖ / ‖exact‖. */
   relativeError: number;
-  /** Share of dx's multiply-adds that approximating saves: in the mean of all passes, where `exactEvery` makes some exact. */
+  /** Share of dx's multiply-adds that approximating saves, in the mean of passes where `exactEvery` makes some exact. */
   saved: number;
 }
 

@@ -60,8 +60,8 @@ export interface FineTuneOptions<B extends object> {
   optimizer?: AdamWOptions;
   /**
    * Batches in a step, ≥ 1: their gradients are added up, so that the step is that of one large batch in the memory of a
-   * small one. What layers count as backward passes (`refreshEvery`, `exactSteps`, `exactEvery`) are batches: with `exactEvery` no
-   * more than this, every step rests on some exact gradients. Default 1.
+   * small one. What layers count as backward passes (`refreshEvery`, `exactSteps`, `exactEvery`) are batches: with
+   * `exactEvery` no more than this, every step rests on some exact gradients. Default 1.
    */
   accumulate?: number | undefined;
   /**
