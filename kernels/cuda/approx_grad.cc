@@ -61,7 +61,7 @@ struct PackColumns {
   }
 };
 
-// dy [N, out], packed [in, ≥ k + r₀] (, A₀ [in, r₀], B₀ [r₀, out] if frozen) (, s dy Bᵀ [N, r], A [in, r]), int32 indices [k]
+// dy [N, out] or [..., out], packed [in, ≥ k + r₀] (, A₀ [in, r₀], B₀ [r₀, out] if frozen) (, s dy Bᵀ [N, r], A [in, r]), int32 indices [k]
 // → dx [N, in] = [dy[:,I] | dy B₀ᵀ | s dy Bᵀ] · [R[:,I] | A₀ | A]ᵀ, one product. The left side is made by one reading of dy.
 // The right side is what PackColumns left, behind which A is written where there is room for it: nobody else reads it there.
 struct ApproxActivationGrad {
@@ -71,7 +71,7 @@ struct ApproxActivationGrad {
       : weights(attributes), frozen(attributes.integer("frozen") != 0), tf32(attributes.integer("tf32") != 0) {}
   static constexpr OpDescription DESCRIPTION{"ApproxActivationGrad", "f", "frozen: int;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
-    const Input& dy = call.real(0, "dy", {ANY, ANY});
+    const Input dy = call.flattened(0, "dy", {ANY, ANY});
     const Input& indices = call.integer(0, "indices", {ANY});
     const int64_t rows = dy.shape[0], out = dy.shape[1], k = indices.size();
     const WeightMatrix packed = weights.read(call, 1, "packed", {ANY, ANY});

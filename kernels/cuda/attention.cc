@@ -5,7 +5,7 @@
 
 namespace {
 
-constexpr char ATTRIBUTES[] = "heads: int;kvHeads: int;scale: float";
+#define ATTRIBUTES "heads: int;kvHeads: int;scale: float"
 
 struct AttentionOp {
   int64_t heads, kvHeads;
@@ -20,10 +20,12 @@ struct AttentionOp {
     }
   }
 
-  // q [b, t, heads · c]; int32 segments [b, t] if there are any.
-  Attention attentionOf(Call& call, const Input& q) const {
-    const int64_t batch = q.shape[0], t = q.shape[1], c = q.shape[2] / heads;
-    call.require(q.shape[2] % heads == 0 && c >= 1 && c <= HEAD,
+  // q [b · t, heads · c]; int32 segments [b, t] if there are any.
+  Attention attentionOf(Call& call, const Input& q, int64_t t) const {
+    call.require(t >= 1 && q.shape[0] % t == 0,
+                 "q must be of texts of " + std::to_string(t) + " tokens, but is " + textOf(q.shape));
+    const int64_t batch = q.shape[0] / t, c = q.shape[1] / heads;
+    call.require(q.shape[1] % heads == 0 && c >= 1 && c <= HEAD,
                  "q must have " + std::to_string(heads) + " heads of 1 to " + std::to_string(HEAD) +
                      " numbers, but is " + textOf(q.shape));
     // a kernel adds the tiles' widths to a token's number
@@ -32,67 +34,70 @@ struct AttentionOp {
     return {static_cast<int>(t), static_cast<int>(c), static_cast<int>(heads), static_cast<int>(kvHeads), scale,
             segments};
   }
-  Shape kvShape(const Input& q) const { return {q.shape[0], q.shape[1], q.shape[2] / heads * kvHeads}; }
-  Shape grid(const Input& q) const { return {heads, q.shape[0], (q.shape[1] + TILE - 1) / TILE}; }
+  Shape kvShape(const Input& q) const { return {q.shape[0], q.shape[1] / heads * kvHeads}; }
+  Shape grid(const Input& q, int64_t t) const { return {heads, q.shape[0] / t, (t + TILE - 1) / TILE}; }
 };
 
-// q [b, t, heads · c], k, v [b, t, kvHeads · c] (, int32 segments [b, t]) → y, logSumExp [b, heads, t]
+// q [b · t, heads · c], k, v [b · t, kvHeads · c], or of rank 3 (, int32 segments [b, t]) → y, logSumExp [b, heads, t]
 struct CausalAttention : AttentionOp {
-  using AttentionOp::AttentionOp;
-  static constexpr OpDescription DESCRIPTION{"CausalAttention", "ff", ATTRIBUTES};
+  int64_t t;
+  explicit CausalAttention(const Attributes& attributes) : AttentionOp(attributes), t(attributes.integer("t")) {}
+  static constexpr OpDescription DESCRIPTION{"CausalAttention", "ff", "t: int;" ATTRIBUTES};
   void run(Call& call) const {
-    const Input& q = call.real(0, "q", {ANY, ANY, ANY});
-    Attention attention = attentionOf(call, q);
+    const Input q = call.flattened(0, "q", {ANY, ANY});
+    Attention attention = attentionOf(call, q, t);
     attention.scale *= 1.4426950408889634f;
-    const float* k = call.real(1, "k", kvShape(q)).numbers();
-    const float* v = call.real(2, "v", kvShape(q)).numbers();
-    float* y = call.output(0, q.shape);
-    float* logSumExp = call.output(1, {q.shape[0], heads, q.shape[1]});
+    const float* k = call.flattened(1, "k", kvShape(q)).numbers();
+    const float* v = call.flattened(2, "v", kvShape(q)).numbers();
+    float* y = call.output(0, call.real(0, "q").shape);
+    float* logSumExp = call.output(1, {q.shape[0] / t, heads, t});
     if (attention.c <= 64) {
-      LAUNCH(call, attention_64, grid(q), {64}, attention, q.numbers(), k, v, y, logSumExp);
+      LAUNCH(call, attention_64, grid(q, t), {64}, attention, q.numbers(), k, v, y, logSumExp);
     } else {
-      LAUNCH(call, attention_128, grid(q), {128}, attention, q.numbers(), k, v, y, logSumExp);
+      LAUNCH(call, attention_128, grid(q, t), {128}, attention, q.numbers(), k, v, y, logSumExp);
     }
   }
 };
 
-// dy, q, k, v, y, logSumExp (, int32 segments) → dq, dk, dv
+// dy, q, k, v, y, as above, logSumExp [b, heads, t] (, int32 segments) → dq, dk, dv
 struct CausalAttentionGrad : AttentionOp {
   using AttentionOp::AttentionOp;
   static constexpr OpDescription DESCRIPTION{"CausalAttentionGrad", "fff", ATTRIBUTES};
   void run(Call& call) const {
-    const Input& q = call.real(1, "q", {ANY, ANY, ANY});
-    const Attention attention = attentionOf(call, q);
-    const Shape numbers{q.shape[0], heads, q.shape[1]};
-    const float* dy = call.real(0, "dy", q.shape).numbers();
-    const float* k = call.real(2, "k", kvShape(q)).numbers();
-    const float* v = call.real(3, "v", kvShape(q)).numbers();
-    const float* y = call.real(4, "y", q.shape).numbers();
-    const float* logSumExp = call.real(5, "logSumExp", numbers).numbers();
+    const Input q = call.flattened(1, "q", {ANY, ANY});
+    const Input& logs = call.real(5, "logSumExp", {ANY, heads, ANY});
+    const Shape numbers = logs.shape;
+    const int64_t t = numbers[2];
+    const Attention attention = attentionOf(call, q, t);
+    call.real(5, "logSumExp", {q.shape[0] / t, heads, t});
+    const float* logSumExp = logs.numbers();
+    const float* dy = call.flattened(0, "dy", q.shape).numbers();
+    const float* k = call.flattened(2, "k", kvShape(q)).numbers();
+    const float* v = call.flattened(3, "v", kvShape(q)).numbers();
+    const float* y = call.flattened(4, "y", q.shape).numbers();
     float* dots = call.temporary(numbers);
     const int64_t size = sizeOf(numbers);
-    LAUNCH(call, attention_dots, {(32 * size + BLOCK - 1) / BLOCK}, {BLOCK}, dy, y, dots, size, q.shape[1], heads,
-           attention.c);
+    LAUNCH(call, attention_dots, {(32 * size + BLOCK - 1) / BLOCK}, {BLOCK}, dy, y, dots, size, t, heads, attention.c);
     const bool narrow = attention.c <= 64;
     const Dim block{narrow ? 64u : 128u};
     const auto launch = [&](auto* kernel, const char* name, float* output) {
-      call.launch(kernel, name, grid(q), block, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
+      call.launch(kernel, name, grid(q, t), block, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
     };
 #define LAUNCH_GRADIENT(of, output) \
   narrow ? launch(attention_grad_##of##_64, "attention_grad_" #of "_64", output) \
          : launch(attention_grad_##of##_128, "attention_grad_" #of "_128", output)
-    float* dq = call.output(0, q.shape);
+    float* dq = call.output(0, call.real(1, "q").shape);
     LAUNCH_GRADIENT(q, dq);
     // heads that share a k and v have a part each
     const int64_t share = heads / kvHeads, kvSize = sizeOf(kvShape(q));
     float* parts = share == 1 ? nullptr : call.temporary({share, kvSize});
-    const auto overHeads = [&](int index, const auto& gradient) {
-      float* output = call.output(index, kvShape(q));
+    const auto overHeads = [&](int index, const Shape& shape, const auto& gradient) {
+      float* output = call.output(index, shape);
       gradient(parts ? parts : output);
       if (parts) LAUNCH(call, sum_parts, call.blocksFor(kvSize), {BLOCK}, parts, output, share, kvSize);
     };
-    overHeads(1, [&](float* output) { LAUNCH_GRADIENT(k, output); });
-    overHeads(2, [&](float* output) { LAUNCH_GRADIENT(v, output); });
+    overHeads(1, call.real(2, "k").shape, [&](float* output) { LAUNCH_GRADIENT(k, output); });
+    overHeads(2, call.real(3, "v").shape, [&](float* output) { LAUNCH_GRADIENT(v, output); });
 #undef LAUNCH_GRADIENT
   }
 };

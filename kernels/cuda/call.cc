@@ -57,17 +57,36 @@ const Input& Call::real(int i, const char* name) const {
   return inputs[i];
 }
 
-static const Input& fitting(const Input& input, const char* name, const Shape& shape) {
-  bool fits = input.shape.size() == shape.size();
-  for (size_t axis = 0; fits && axis < shape.size(); axis++) {
-    fits = shape[axis] == ANY || shape[axis] == input.shape[axis];
+static bool fits(const Shape& found, const Shape& wanted) {
+  bool same = found.size() == wanted.size();
+  for (size_t axis = 0; same && axis < wanted.size(); axis++) {
+    same = wanted[axis] == ANY || wanted[axis] == found[axis];
   }
-  if (fits) return input;
-  throw InvalidInput(std::string(name) + " must be of shape " + textOf(shape) + ", but is " + textOf(input.shape));
+  return same;
+}
+
+static InvalidInput misfit(const char* name, const Shape& found, const Shape& wanted) {
+  return InvalidInput(std::string(name) + " must be of shape " + textOf(wanted) + ", but is " + textOf(found));
+}
+
+static const Input& fitting(const Input& input, const char* name, const Shape& shape) {
+  if (fits(input.shape, shape)) return input;
+  throw misfit(name, input.shape, shape);
 }
 
 const Input& Call::real(int i, const char* name, const Shape& shape) const {
   return fitting(real(i, name), name, shape);
+}
+
+Input Call::flattened(int i, const char* name, const Shape& shape) const {
+  const Input& input = real(i, name);
+  Shape flat = input.shape;
+  while (flat.size() > 2) {
+    flat[1] *= flat[0];
+    flat.erase(flat.begin());
+  }
+  if (!fits(flat, shape)) throw misfit(name, input.shape, shape);
+  return {input.data, flat};
 }
 
 const Input& Call::integer(int i, const char* name, const Shape& shape) const {

@@ -54,6 +54,8 @@ class Call {
   const Input& integer(int i, const char* name, const Shape& shape) const;
   // Of any shape.
   const Input& real(int i, const char* name) const;
+  // With all sides but the last taken for one, a matrix of that shape.
+  Input flattened(int i, const char* name, const Shape& shape) const;
 
   // Throws InvalidInput unless `condition`.
   void require(bool condition, const std::string& message) const;

@@ -10,12 +10,12 @@ namespace {
 // Blocks of column_squares that a GPU holds at once: five for each of 132 multiprocessors.
 constexpr int64_t BLOCKS = 5 * 132;
 
-// dy [N, out] (, norms [out]) → scores [out]
+// dy [N, out] or [..., out] (, norms [out]) → scores [out]
 struct ColumnScores {
   explicit ColumnScores(const Attributes&) {}
   static constexpr OpDescription DESCRIPTION{"ColumnScores", "f", ""};
   void run(Call& call) const {
-    const Input& dy = call.real(0, "dy", {ANY, ANY});
+    const Input dy = call.flattened(0, "dy", {ANY, ANY});
     const int64_t rows = dy.shape[0], columns = dy.shape[1];
     const float* norms = call.reals() > 1 ? call.real(1, "norms", {columns}).numbers() : nullptr;
     const int64_t across = (columns + 127) / 128, most = std::max<int64_t>(1, BLOCKS / std::max<int64_t>(1, across));

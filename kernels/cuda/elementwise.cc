@@ -35,7 +35,7 @@ struct GatedUnitGrad {
   }
 };
 
-// x [b, t, heads · c], cos [t, c / 2], sin [t, c / 2] → y
+// x [b · t, heads · c] or [b, t, heads · c], cos [t, c / 2], sin [t, c / 2] → y
 struct RotaryEmbedding {
   int interleaved;
   float sign;
@@ -43,17 +43,19 @@ struct RotaryEmbedding {
       : interleaved(attributes.integer("interleaved") != 0), sign(attributes.integer("inverse") != 0 ? -1 : 1) {}
   static constexpr OpDescription DESCRIPTION{"RotaryEmbedding", "f", "interleaved: int;inverse: int"};
   void run(Call& call) const {
-    const Input& x = call.real(0, "x", {ANY, ANY, ANY});
-    const int64_t t = x.shape[1];
-    const Input& cos = call.real(1, "cos", {t, ANY});
+    const Input x = call.flattened(0, "x", {ANY, ANY});
+    const Input& cos = call.real(1, "cos", {ANY, ANY});
     const float* sin = call.real(2, "sin", cos.shape).numbers();
-    const int64_t pairs = cos.shape[1];
-    call.require(pairs > 0 && x.shape[2] % (2 * pairs) == 0,
-                 "x must have heads of " + std::to_string(2 * pairs) + " numbers, but is " + textOf(x.shape));
-    float* y = call.output(0, x.shape);
+    const int64_t t = cos.shape[0], pairs = cos.shape[1];
+    const Shape& shape = call.real(0, "x").shape;
+    call.require(t > 0 && x.shape[0] % t == 0,
+                 "x must be of texts of " + std::to_string(t) + " tokens, but is " + textOf(shape));
+    call.require(pairs > 0 && x.shape[1] % (2 * pairs) == 0,
+                 "x must have heads of " + std::to_string(2 * pairs) + " numbers, but is " + textOf(shape));
+    float* y = call.output(0, shape);
     const int64_t size = x.size() / 2;
     LAUNCH(call, rotary_embedding, call.blocksFor(size), {BLOCK}, x.numbers(), cos.numbers(), sin, y, size, t,
-           x.shape[2] / (2 * pairs), pairs, interleaved, sign);
+           x.shape[1] / (2 * pairs), pairs, interleaved, sign);
   }
 };
 

@@ -3,7 +3,7 @@
 
 namespace {
 
-// x [N, in], dy [N, out], A [in, r], B [r, out] → s dy Bᵀ [N, r], xᵀ(s dy Bᵀ) [in, r], (s xA)ᵀdy [r, out]
+// x [N, in] or [..., in], dy [N, out] or [..., out], A [in, r], B [r, out] → s dy Bᵀ [N, r], xᵀ(s dy Bᵀ) [in, r], (s xA)ᵀdy [r, out]
 struct LoRAGrad {
   bool tf32;
   float scale;
@@ -11,9 +11,9 @@ struct LoRAGrad {
       : tf32(attributes.integer("tf32") != 0), scale(attributes.real("scale")) {}
   static constexpr OpDescription DESCRIPTION{"LoRAGrad", "fff", "scale: float;tf32: int"};
   void run(Call& call) const {
-    const Input& x = call.real(0, "x", {ANY, ANY});
+    const Input x = call.flattened(0, "x", {ANY, ANY});
     const int64_t rows = x.shape[0], in = x.shape[1];
-    const Input& dy = call.real(1, "dy", {rows, ANY});
+    const Input dy = call.flattened(1, "dy", {rows, ANY});
     const int64_t out = dy.shape[1];
     const Input& loraA = call.real(2, "loraA", {in, ANY});
     const int64_t rank = loraA.shape[1];

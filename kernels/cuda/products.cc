@@ -5,7 +5,7 @@
 
 namespace {
 
-// x [N, in], W [in, out] (, bias [out]) (, A [in, r], B [r, out]) → y [N, out]
+// x [N, in] or [..., in], W [in, out] (, bias [out]) (, A [in, r], B [r, out]) → y [N, out]
 struct LoRAMatMul {
   Weights weights;
   bool biased, adapted, tf32;
@@ -21,7 +21,7 @@ struct LoRAMatMul {
   static constexpr OpDescription DESCRIPTION{
       "LoRAMatMul", "f", "biased: int;adapted: int;activation: int;scale: float;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
-    const Input& x = call.real(0, "x", {ANY, ANY});
+    const Input x = call.flattened(0, "x", {ANY, ANY});
     const int64_t rows = x.shape[0], in = x.shape[1];
     const WeightMatrix kernel = weights.read(call, 1, "kernel", {in, ANY});
     const int64_t out = kernel.columns;
@@ -64,7 +64,7 @@ struct LowRankMatMul {
   }
 };
 
-// dy [N, out], kernel [in, out], or [out, in] if transposed (, s dy Bᵀ [N, r], A [in, r]) → dx [N, in]
+// dy [N, out] or [..., out], kernel [in, out], or [out, in] if transposed (, s dy Bᵀ [N, r], A [in, r]) → dx [N, in]
 struct ActivationGrad {
   Weights weights;
   bool transposed, tf32;
@@ -72,7 +72,7 @@ struct ActivationGrad {
       : weights(attributes), transposed(attributes.integer("transposed") != 0), tf32(attributes.integer("tf32") != 0) {}
   static constexpr OpDescription DESCRIPTION{"ActivationGrad", "f", "transposed: int;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
-    const Input& dy = call.real(0, "dy", {ANY, ANY});
+    const Input dy = call.flattened(0, "dy", {ANY, ANY});
     const int64_t rows = dy.shape[0], out = dy.shape[1];
     const WeightMatrix kernel = weights.read(call, 1, "kernel", transposed ? Shape{out, ANY} : Shape{ANY, out});
     const int64_t in = transposed ? kernel.columns : kernel.rows;

@@ -8,6 +8,7 @@ import {
   type CausalAttentionInputs,
 } from '../transformer_kernel_names.ts';
 import type {TensorFlowBackend} from './backend.ts';
+import {asItLies} from './row_ops.ts';
 import {runOp} from './run_op.ts';
 
 /** Larger heads have the portable form: a thread would not hold its share of a tile in registers. */
@@ -24,13 +25,15 @@ export function causalAttention(
 ): TensorInfo[] {
   const [q, k, v, segments] = Object.values(inputs);
   if (!fits(q!, attrs)) return portable(backend, CausalAttention, inputs, attrs);
+  const [batch, t] = q!.shape as [number, number, number];
   return runOp(backend, {
     name: 'CausalAttention',
-    reals: [q, k, v],
+    reals: [q!, k!, v!].map((tensor) => asItLies(backend, tensor)),
     integers: [segments],
-    counts: countsOf(attrs),
+    counts: {...countsOf(attrs), t},
     numbers: {scale: attrs.scale},
     outputs: 2,
+    shapes: [q!.shape, [batch, attrs.numHeads, t]],
   });
 }
 
@@ -43,11 +46,12 @@ export function causalAttentionGrad(
   if (!fits(q, attrs)) return portable(backend, CausalAttentionGrad, inputs, attrs);
   return runOp(backend, {
     name: 'CausalAttentionGrad',
-    reals: [dy, q, k, v, y, logSumExp],
+    reals: [...[dy, q, k, v, y].map((tensor) => asItLies(backend, tensor)), logSumExp],
     integers: [segments],
     counts: countsOf(attrs),
     numbers: {scale: attrs.scale},
     outputs: 3,
+    shapes: [q.shape, k.shape, v.shape],
   });
 }
 

@@ -10,6 +10,7 @@ import type {
 import type {TensorFlowBackend} from './backend.ts';
 import {packHalf, weightOperand} from './half.ts';
 import {tf32} from './products.ts';
+import {asItLies} from './row_ops.ts';
 import {runSingle} from './run_op.ts';
 
 export const columnScores = (
@@ -19,7 +20,10 @@ export const columnScores = (
 ): TensorInfo =>
   score === 'weight'
     ? clone(norms)
-    : runSingle(backend, {name: 'ColumnScores', reals: [dy, score === 'gradient' ? undefined : norms]});
+    : runSingle(backend, {
+        name: 'ColumnScores',
+        reals: [asItLies(backend, dy), score === 'gradient' ? undefined : norms],
+      });
 
 export const selectColumns = (
   backend: TensorFlowBackend,

@@ -8,6 +8,7 @@ import type {
   RotaryEmbeddingInputs,
 } from '../transformer_kernel_names.ts';
 import type {TensorFlowBackend} from './backend.ts';
+import {asItLies} from './row_ops.ts';
 import {runOp, runSingle} from './run_op.ts';
 
 export const gatedUnit = (
@@ -42,8 +43,9 @@ export const rotaryEmbedding = (
 ): TensorInfo =>
   runSingle(backend, {
     name: 'RotaryEmbedding',
-    reals: [x, cos, sin],
+    reals: [asItLies(backend, x), cos, sin],
     counts: {interleaved: pairing === 'interleaved', inverse},
+    shapes: [x.shape],
   });
 
 export const globalNorm = (

@@ -2,6 +2,7 @@ import type {TensorInfo} from '@tensorflow/tfjs-core';
 import type {LoRAGradAttrs, LoRAGradInputs} from '../kernel_names.ts';
 import type {TensorFlowBackend} from './backend.ts';
 import {tf32} from './products.ts';
+import {asItLies} from './row_ops.ts';
 import {runOp} from './run_op.ts';
 
 export const loraGrad = (
@@ -11,7 +12,7 @@ export const loraGrad = (
 ): TensorInfo[] =>
   runOp(backend, {
     name: 'LoRAGrad',
-    reals: [x, dy, loraA, loraB],
+    reals: [asItLies(backend, x), asItLies(backend, dy), loraA, loraB],
     counts: {tf32: tf32()},
     numbers: {scale},
     outputs: 3,

@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import {util} from '@tensorflow/tfjs-core';
 import type {OpAttr, TensorFlowBackend} from './backend.ts';
+import {tensorOf} from './row_ops.ts';
 
 const isOneMatrix = ({shape, dtype}: tf.TensorInfo): boolean =>
   dtype === 'float32' && util.sizeFromShape(shape.slice(0, -2)) === 1;
@@ -27,7 +28,5 @@ export function multiplyMatrices(
   const [made] = binding.executeOp('MatMul', attrs, handles, 1);
   const [rows, columns] = made!.shape as [number, number];
   const batch = (a.shape.length > b.shape.length ? a : b).shape.slice(0, -2);
-  const product = backend.createOutputTensor({...made!, shape: [...batch, rows, columns]});
-  backend.tensorMap.get(product.dataId).shape = made!.shape;
-  return product;
+  return tensorOf(backend, made!, [...batch, rows, columns]);
 }

@@ -14,6 +14,7 @@ import type {
 import {namedOperands} from '../operands.ts';
 import type {TensorFlowBackend} from './backend.ts';
 import {weightOperand} from './half.ts';
+import {asItLies} from './row_ops.ts';
 import {runSingle} from './run_op.ts';
 
 /** Whether products on a GPU may round their factors to TF32, as TensorFlow's own do. */
@@ -33,7 +34,7 @@ export function loraMatMul(
   const {real, words, counts} = weightOperand(kernel, attrs);
   return runSingle(backend, {
     name: 'LoRAMatMul',
-    reals: [x, real, bias, loraA, loraB],
+    reals: [asItLies(backend, x), real, bias, loraA, loraB],
     integers: [words],
     counts: {
       biased: hasBias,
@@ -70,7 +71,7 @@ export function activationGrad(
   const {real, words, counts} = weightOperand(kernel, {half});
   return runSingle(backend, {
     name: 'ActivationGrad',
-    reals: [dy, real, ...adapterOf(adapter)],
+    reals: [asItLies(backend, dy), real, ...adapterOf(adapter)],
     integers: [words],
     counts: {transposed, tf32: tf32(), ...counts},
   });
@@ -85,7 +86,7 @@ export function approxActivationGrad(
   const factors = frozenA && frozenB ? [frozenA, frozenB] : [];
   return runSingle(backend, {
     name: 'ApproxActivationGrad',
-    reals: [dy, real, ...factors, ...adapterOf(adapter)],
+    reals: [asItLies(backend, dy), real, ...factors, ...adapterOf(adapter)],
     integers: [indices, words],
     counts: {frozen: factors.length > 0, tf32: tf32(), ...counts},
   });

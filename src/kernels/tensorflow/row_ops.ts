@@ -1,5 +1,5 @@
 import {type TensorInfo, util} from '@tensorflow/tfjs-core';
-import type {OpAttr, TensorFlowBackend} from './backend.ts';
+import type {OpAttr, TensorFlowBackend, TensorFlowOutput} from './backend.ts';
 
 /** tfjs-node's ops that treat numbers one by one, and broadcast vectors along the last axis. */
 const ELEMENTWISE = new Set(
@@ -9,6 +9,23 @@ const ELEMENTWISE = new Set(
 );
 
 export const isElementwise = (name: string): boolean => ELEMENTWISE.has(name);
+
+/** A tensor of a shape of the same data as an op's output, which need not lie in it. */
+export function tensorOf(backend: TensorFlowBackend, output: TensorFlowOutput, shape: number[]): TensorInfo {
+  const tensor = backend.createOutputTensor({...output, shape});
+  backend.tensorMap.get(tensor.dataId).shape = output.shape;
+  return tensor;
+}
+
+/**
+ * The tensor in the shape in which its data lie, if that has the same last side: for an op that takes all others for one, so
+ * that it needs no Reshape.
+ */
+export function asItLies(backend: TensorFlowBackend, tensor: TensorInfo): TensorInfo {
+  const {shape} = backend.tensorMap.get(tensor.dataId);
+  const fits = tensor.shape.length > 1 && shape.length > 1 && shape.at(-1) === tensor.shape.at(-1);
+  return fits ? {...tensor, shape} : tensor;
+}
 
 /**
  * The shape in which an op of rows is best run: that of lowest rank which the data of some input has, with the rows of the
@@ -44,9 +61,5 @@ export function runOnRows(
   }
   const inRows = inputs.map((input) => (input.shape.length > 1 ? {...input, shape} : input));
   const made = backend.binding.executeOp(name, attrs, backend.getInputTensorIds(inRows), outputs);
-  return made.map((output) => {
-    const tensor = backend.createOutputTensor({...output, shape: asked});
-    backend.tensorMap.get(tensor.dataId).shape = output.shape;
-    return tensor;
-  });
+  return made.map((output) => tensorOf(backend, output, asked));
 }

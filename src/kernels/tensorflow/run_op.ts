@@ -1,6 +1,6 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
 import type {OpAttr, TensorFlowBackend} from './backend.ts';
-import {runOnRows} from './row_ops.ts';
+import {runOnRows, tensorOf} from './row_ops.ts';
 
 /** One of the ops of kernels/cuda, and what it is given. */
 export interface Op {
@@ -19,6 +19,8 @@ export interface Op {
   numbers?: Record<string, number>;
   /** How many outputs it has. */
   outputs?: number;
+  /** The shapes of its outputs, where it gives them in the shapes in which its inputs lie. */
+  shapes?: number[][];
   /** It treats rows by themselves, and its outputs have the shape of its inputs of rank 2 and more, which is one. */
   ofRows?: boolean;
 }
@@ -48,9 +50,11 @@ export function runOp(backend: TensorFlowBackend, op: Op): TensorInfo[] {
   if (K !== undefined) attrs.push({name: 'K', type: TF_ATTR_INT, value: Number(K)});
   attrs.push({name: 'settings', type: TF_ATTR_STRING, value: textOf(settings)});
   const inputs = [...reals, ...integers];
-  return op.ofRows
-    ? runOnRows(backend, prefix + op.name, attrs, inputs, op.outputs ?? 1)
-    : backend.executeMultipleOutputs(prefix + op.name, attrs, inputs, op.outputs ?? 1);
+  const [name, outputs, {shapes}] = [prefix + op.name, op.outputs ?? 1, op];
+  if (op.ofRows) return runOnRows(backend, name, attrs, inputs, outputs);
+  if (shapes === undefined) return backend.executeMultipleOutputs(name, attrs, inputs, outputs);
+  const made = backend.binding.executeOp(name, attrs, backend.getInputTensorIds(inputs), outputs);
+  return made.map((output, i) => tensorOf(backend, output, shapes[i]!));
 }
 
 /** The same of an op with one output. */

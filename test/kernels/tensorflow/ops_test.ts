@@ -3,6 +3,7 @@ import {expect} from 'chai';
 import * as names from '../../../src/kernels/kernel_names.ts';
 import {runKernel} from '../../../src/kernels/register.ts';
 import * as training from '../../../src/kernels/training_kernel_names.ts';
+import * as transformer from '../../../src/kernels/transformer_kernel_names.ts';
 import {describeOwnOps, expectClose, expectNoLeaks} from '../../backends.ts';
 import {watchOps} from '../../support/tensorflow_ops.ts';
 import {
@@ -65,7 +66,7 @@ describeOwnOps('ops beside the stock ones', () => {
       const ops = opsOf(() => results(example, inputs, true));
       const isClone = (example.attrs as {score?: string} | undefined)?.score === 'weight';
       expect(ops, example.kernel).to.have.length(isClone ? 0 : 1);
-      if (!isClone) expect(ops[0]).to.match(/^Celora4/);
+      if (!isClone) expect(ops[0]).to.match(/^Celora5/);
     }
   });
 
@@ -130,6 +131,49 @@ describeOwnOps('ops beside the stock ones', () => {
     const expected = await gradient({}).data();
     gradient({loraA: tf.fill([IN, RANK], Number.NaN), loraDy: random([ROWS, RANK], 8)});
     await expectClose(gradient({}), expected, 0);
+  });
+
+  it('take texts and rows in the shape in which their data lie, and need no Reshape', async () => {
+    const lying = (shape: number[], seed: number) => tf.add(random(shape, seed), 0);
+    const [x, dy] = [tf.reshape(lying([2, 3, 8], 1), [6, 8]), tf.reshape(lying([2, 3, 12], 2), [6, 12])];
+    const text = (seed: number) => tf.reshape(lying([6, 8], seed), [2, 3, 8]);
+    const [w, loraA, loraB] = [random([8, 12], 3), random([8, 2], 4), random([2, 12], 5)];
+    const attention = {numHeads: 2, numKvHeads: 2, scale: 0.5};
+    const [q, k, v, dText] = [6, 7, 8, 9].map(text) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+    const [y, logSumExp] = results(
+      {kernel: transformer.CausalAttention, inputs: () => ({}), attrs: attention},
+      [q, k, v],
+      true,
+    ) as [tf.Tensor, tf.Tensor];
+    const cases: [string, Inputs, object][] = [
+      [
+        names.LoRAMatMul,
+        [x, w, loraA, loraB],
+        {hasBias: false, hasAdapter: true, scale: 2, activation: 'linear'},
+      ],
+      [names.LoRAGrad, {x, dy, loraA, loraB}, {scale: 2}],
+      [names.ActivationGrad, {dy, kernel: w}, {transposed: false}],
+      [names.ColumnScores, {dy, norms: random([12], 10)}, {score: 'product'}],
+      [
+        transformer.RotaryEmbedding,
+        {x: q, cos: random([3, 2], 11), sin: random([3, 2], 12)},
+        {pairing: 'half', inverse: false},
+      ],
+      [transformer.CausalAttention, [q, k, v], attention],
+      [transformer.CausalAttentionGrad, {dy: dText, q, k, v, y, logSumExp}, attention],
+    ];
+    for (const [kernel, inputs, attrs] of cases) {
+      const example = {kernel, inputs: () => inputs, attrs};
+      let actual: tf.Tensor[] = [];
+      const ops = opsOf(() => {
+        actual = results(example, inputs, true);
+      });
+      expect(ops, kernel).to.have.length(1);
+      for (const [i, expected] of results(example, inputs, false).entries()) {
+        expect(actual[i]!.shape, kernel).to.deep.equal(expected.shape);
+        await expectClose(actual[i]!, await expected.data(), 2e-5);
+      }
+    }
   });
 });
 
