@@ -110,8 +110,9 @@ const install = sharedInstall(() => {
 
 /**
  * Makes it cheaper for the CPU to run tfjs's own programs on WebGPU: stock tfjs makes a uniform buffer, a bind group and a
- * bind group's layout at every dispatch (about 20 µs of it in Node); with this they are kept and found again by content.
- * Results are the same. Our own shaders do so by themselves.
+ * bind group's layout at every dispatch (about 20 µs of it in Node); with this they are kept and found again by content,
+ * and free buffers are taken in one order, so that a step meets those of the one before. Results are the same. Our own
+ * shaders do so by themselves.
  * @returns An installation; when the last one is disposed, tfjs is as it was.
  * @throws Error unless 'webgpu' is the current backend.
  */
