@@ -64,9 +64,13 @@ async function openDemo(browser: Browser, site: Site, settings: Settings): Promi
 async function trainOn(demo: DemoPage): Promise<void> {
   await demo.page.click('#train');
   await demo.phase('training');
-  await demo.page.waitForFunction(() => window.events.some(({type}) => type === 'trained'), null, {
-    timeout: 0,
-  });
+  await demo.page.waitForFunction(
+    () => window.events.some(({type}) => type === 'trained' || type === 'error'),
+    null,
+    {timeout: 0},
+  );
+  const [error] = await demo.events('error');
+  if (error) throw new Error(`the demo fails: ${error.message}`);
 }
 
 /**
