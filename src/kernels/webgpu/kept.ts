@@ -1,5 +1,5 @@
-/** How many objects of a kind are kept for reuse: a training step repeats the same few hundred. */
-const KEPT = 4096;
+/** How many objects of a kind are kept for reuse: a training step repeats the same few hundred, of a large model thousands. */
+const KEPT = 2 ** 14;
 
 /** Makes objects by key, and gives the same ones again; now and then it forgets them all, so that it cannot grow. */
 export function keepAtMost<T>(): (key: string, make: () => T) => T {
