@@ -26,6 +26,7 @@ const SLOW = [
   'gradients/causal_attention_grad_test.ts',
   'kernels/attention_tiles_test.ts',
   'kernels/webgpu/products_test.ts',
+  'kernels/webgpu/tuning_test.ts',
   'ops/half_test.ts',
   'ops/lora_mat_mul_test.ts',
   'ops/low_rank_mat_mul_test.ts',
