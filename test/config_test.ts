@@ -40,7 +40,7 @@ describe('config', () => {
       alpha: 32,
       rslora: false,
       loraDropout: 0,
-      keep: 0.25,
+      keep: 0.5,
       frozenRank: 16,
       refreshEvery: 20,
       exactSteps: 0,
@@ -59,7 +59,7 @@ describe('config', () => {
     const config = resolveConfig(options);
     expect(config).to.deep.equal({...DEFAULT_CONFIG, rank: 4});
     config.keep = 0.1;
-    expect(DEFAULT_CONFIG.keep).to.equal(0.25);
+    expect(DEFAULT_CONFIG.keep).to.equal(0.5);
     expect(Object.isFrozen(DEFAULT_CONFIG)).to.equal(true);
   });
 
