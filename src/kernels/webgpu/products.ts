@@ -17,7 +17,7 @@ import {namedOperands} from '../operands.ts';
 import type {WebGPUBackend} from './backend.ts';
 import {gemm, type Segment} from './gemm.ts';
 import {lowRank} from './skinny.ts';
-import {tuned} from './tuning.ts';
+import {isFasterStock} from './tuning.ts';
 
 /** in, of a kernel [in, out], or [out, in] if transposed. */
 const inputsOf = ({shape}: TensorInfo, {transposed, half}: ActivationGradAttrs): number =>
@@ -25,10 +25,7 @@ const inputsOf = ({shape}: TensorInfo, {transposed, half}: ActivationGradAttrs):
 
 const matrixOf = (tensor: TensorInfo) => tensor.shape as [number, number];
 
-/** Less wide a W costs the GPU hardly more with our product than with tfjs's, and the CPU less. */
-const LEAST_STOCK_WIDTH = 512;
-
-/** xW of few rows as tfjs's own programs, which are faster there, if they can compute it. */
+/** xW as tfjs's own programs, where they are faster and can compute it. */
 function stockProduct(
   backend: WebGPUBackend,
   {x, kernel, bias, loraA}: ReturnType<typeof namedOperands>,
@@ -38,8 +35,7 @@ function stockProduct(
   const serves =
     !loraA &&
     !half &&
-    x.shape[0]! <= tuned('CELORA_STOCK_ROWS') &&
-    Math.min(...kernel.shape) >= LEAST_STOCK_WIDTH &&
+    isFasterStock(x.shape[0]!, kernel.shape[0]!, kernel.shape[1]!) &&
     [x, kernel, ...(bias ? [bias] : [])].every(isFloat);
   if (!serves) return undefined;
   const inputs = {a: x, b: kernel, ...(bias && {bias})};

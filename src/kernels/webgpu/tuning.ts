@@ -52,3 +52,10 @@ export function registerTuning(): void {
 }
 
 export const tuned = (name: keyof Tuning): number => tf.env().getNumber(name);
+
+/** Less wide a W costs the GPU hardly more with our product than with tfjs's, and the CPU less. */
+const LEAST_STOCK_WIDTH = 512;
+
+/** Whether xW alone, of so many rows, is better left to tfjs's own programs. */
+export const isFasterStock = (rows: number, inputs: number, out: number): boolean =>
+  rows <= tuned('CELORA_STOCK_ROWS') && Math.min(inputs, out) >= LEAST_STOCK_WIDTH;
