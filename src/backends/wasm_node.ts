@@ -4,6 +4,7 @@ import {availableParallelism} from 'node:os';
 import {Worker} from 'node:worker_threads';
 import * as tf from '@tensorflow/tfjs-core';
 import {activate, importOptional} from './start.ts';
+import {refuseWithoutMemory} from './wasm_memory.ts';
 
 // the backend takes half of the cores, and never more than eight: threads begin at four cores
 const CORES_FOR_THREADS = 4;
@@ -47,7 +48,7 @@ async function withWorkers(threads: typeof Worker, start: () => Promise<void>): 
 
 /**
  * Makes tfjs's backend 'wasm' the current one, with SIMD and, from four cores on, with threads, which tfjs by itself
- * does not start in Node.
+ * does not start in Node. A tensor that it has no memory for is an error from then on.
  *
  * @returns How many threads it computes on.
  * @throws Error if '@tensorflow/tfjs-backend-wasm' is missing or does not start.
@@ -62,5 +63,6 @@ export async function setUpWasm(): Promise<number> {
   } else {
     await activate('wasm');
   }
+  refuseWithoutMemory();
   return getThreadsCount();
 }

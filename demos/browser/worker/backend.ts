@@ -3,6 +3,7 @@ import plainWasm from '@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm.
 import simdWasm from '@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm?url';
 import threadedWasm from '@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-threaded-simd.wasm?url';
 import * as tf from '@tensorflow/tfjs-core';
+import {refuseWithoutMemory} from '../../../src/backends/wasm_memory.ts';
 import {useCELoRAWebGPU} from '../../../src/webgpu.ts';
 import type {BackendChoice, BackendInfo} from '../protocol.ts';
 import {withThreads} from './wasm_threads.ts';
@@ -11,18 +12,6 @@ async function startWebGPU(allowSoftware: boolean): Promise<BackendInfo> {
   const {description, vendor, architecture, isSoftware} = await useCELoRAWebGPU({allowSoftware});
   const device = description || [vendor, architecture].filter(Boolean).join(' ') || 'a GPU';
   return {backend: 'webgpu', device, isSoftware, threads: 1, reason: ''};
-}
-
-/** Has a tensor that WebAssembly has no memory for refused: tfjs would write it over what lies at address 0. */
-function refuseWithoutMemory(): void {
-  const {wasm} = tf.backend() as unknown as {wasm: Record<'_malloc' | '_free', (value: number) => number>};
-  wasm._free(wasm._malloc(1)); // exchanges itself in its first call
-  const {_malloc: allocate} = wasm;
-  wasm._malloc = (bytes) => {
-    const address = allocate(bytes);
-    if (address === 0 && bytes > 0) throw new Error(`out of memory: WebAssembly has no ${bytes} bytes left`);
-    return address;
-  };
 }
 
 async function startWasm(reason: string): Promise<BackendInfo> {
