@@ -108,18 +108,14 @@ describe('patterns of modules', () => {
       expect(matches(pattern, path), pattern).to.equal(false);
     }
     const endless = `${'('.repeat(8)}a?${'){99}'.repeat(8)}`;
-    const start = performance.now();
     expect(() => matches(endless, path)).to.throw(FileError, 'takes too long to match');
     expect(() => matches('a'.repeat(1001))).to.throw(FileError, 'is too long');
-    expect(performance.now() - start).to.be.below(20_000);
   });
 
-  it('are a matter of moments for all modules of a large model, named one by one', () => {
+  it('find all modules of a large model, named one by one', () => {
     const modules = Array.from({length: 560}, (_, i) => `model.layers.${i}.self_attn.q_proj`);
     const names = new Map(modules.map((name) => [name, `^${name.replaceAll('.', '\\.')}`]));
     const find = firstMatch([...names.values()], 'it');
-    const start = performance.now();
     for (const module of modules) expect(find(module)).to.equal(names.get(module));
-    expect(performance.now() - start).to.be.below(5000);
   });
 });
