@@ -12,8 +12,8 @@ static void registerAll() {
   if (done) return;
   tensorflow::find();
   std::vector<Registration> all;
-  for (const auto& family : {approxGradOps(), attentionOps(), columnOps(), crossEntropyOps(), elementwiseOps(), halfOps(), loraGradOps(), normOps(),
-                             packOps(), productOps(), rowOps()}) {
+  for (const auto& family : {approxGradOps(), attentionOps(), columnOps(), crossEntropyOps(), elementwiseOps(), halfOps(),
+                             loraGradOps(), normOps(), packOps(), productOps(), rowOps()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   registerOps(all);

@@ -16,8 +16,8 @@ export interface TapeAttrs extends LoRAMatMulAttrs {
 
 /**
  * dW = xᵀdy, db = Σ dy, dA = s xᵀ(dy Bᵀ), dB = s (xA)ᵀ dy, and dx by the product's ActivationGradient. Only the
- * closures of inputs that lead to a variable run, so that a frozen kernel costs nothing; what is of the adapter is made at once,
- * wanted or not: one operation costs less than the choice between several saves.
+ * closures of inputs that lead to a variable run, so that a frozen kernel costs nothing; what is of the adapter is made at
+ * once, wanted or not: one operation costs less than the choice between several saves.
  */
 export const loraMatMulGradConfig: tf.GradConfig = {
   kernelName: LoRAMatMul,

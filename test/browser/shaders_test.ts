@@ -8,6 +8,7 @@ import * as sources from '../../src/kernels/webgpu/shaders.ts';
 import {chromiumOrSkip, startChromium} from './chromium.ts';
 import type {Outcome} from './mocha_page.ts';
 import {bundle, type Scripts} from './pages.ts';
+import {SLOW_TOO, skipSlow} from './slow.ts';
 
 /** Slow ones first. The tests of layers and models are left to Node. */
 const FOLDERS = ['gradients', 'kernels', 'kernels/webgpu', 'ops', 'train'];
@@ -32,7 +33,6 @@ const SLOW = [
   'ops/low_rank_mat_mul_test.ts',
   'train/compile_test.ts',
 ];
-const ALL = process.env.CELORA_BROWSER_TESTS === 'all';
 
 /** A page's script that has the tests of a file ready to run. */
 const script = (file: string) => `
@@ -90,10 +90,10 @@ describe('our shaders in Chromium', function () {
 
   after(() => Promise.all(browsers.map((browser) => browser.close())));
 
-  const wanted = TESTS.filter((file) => ALL || !SLOW.includes(file));
+  const wanted = TESTS.filter((file) => SLOW_TOO || !SLOW.includes(file));
   for (const file of TESTS) {
     if (!wanted.includes(file)) {
-      it.skip(`test/${file}: slow, npm run test:browser has it`);
+      skipSlow(`test/${file}`);
       continue;
     }
     it(`test/${file}`, async function () {
@@ -108,7 +108,7 @@ describe('our shaders in Chromium', function () {
   }
 
   it('compile, every line of every shader', function () {
-    if (!ALL) this.skip();
+    if (!SLOW_TOO) this.skip();
     const missing = Object.entries(sources).flatMap(([name, source]) =>
       linesOf(source)
         .filter((line) => ![...compiled].some((other) => matches(line, other)))

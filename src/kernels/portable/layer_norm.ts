@@ -5,11 +5,11 @@ import type {
   NormAttrs,
   NormWeightGradInputs,
 } from '../transformer_kernel_names.ts';
-import {rowsOf, sumOfRows} from './rows.ts';
+import {asRows, sumOfRows} from './rows.ts';
 
 /** x̂ and 1 / √(var(x) + ε), of rows. */
 function normalise(x: tf.Tensor, epsilon: number) {
-  const rows = rowsOf(x);
+  const rows = asRows(x);
   const centred = tf.sub(rows, tf.mean(rows, -1, true));
   const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
   return {normed: tf.mul(centred, inverse), inverse};
@@ -22,12 +22,12 @@ export function layerNorm({x, gamma, beta}: LayerNormInputs, {epsilon}: NormAttr
 
 export function layerNormGrad({dy, x, gamma}: LayerNormGradInputs, {epsilon}: NormAttrs): tf.Tensor {
   const {normed, inverse} = normalise(x, epsilon);
-  const g = tf.mul(rowsOf(dy), gamma);
+  const g = tf.mul(asRows(dy), gamma);
   const along = tf.mul(normed, tf.mean(tf.mul(g, normed), -1, true));
   const dx = tf.mul(tf.sub(tf.sub(g, tf.mean(g, -1, true)), along), inverse);
   return tf.reshape(dx, x.shape);
 }
 
 export function layerNormWeightGrad({dy, x}: NormWeightGradInputs, {epsilon}: NormAttrs): tf.Tensor {
-  return sumOfRows(tf.mul(rowsOf(dy), normalise(x, epsilon).normed));
+  return sumOfRows(tf.mul(asRows(dy), normalise(x, epsilon).normed));
 }

@@ -6,13 +6,13 @@ import type {
   RMSNormGradInputs,
   RMSNormInputs,
 } from '../transformer_kernel_names.ts';
-import {rowsOf, sumOfRows} from './rows.ts';
+import {asRows, sumOfRows} from './rows.ts';
 
 const inverseRms = (x: tf.Tensor, epsilon: number) =>
   tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon));
 
 export function rmsNorm({x, weight}: RMSNormInputs, {epsilon}: NormAttrs): tf.Tensor {
-  const rows = rowsOf(x);
+  const rows = asRows(x);
   return tf.reshape(tf.mul(tf.mul(rows, inverseRms(rows, epsilon)), weight), x.shape);
 }
 
@@ -22,16 +22,16 @@ export function addRMSNorm({x, residual, weight}: AddRMSNormInputs, attrs: NormA
 }
 
 export function rmsNormGrad({dy, x, weight, dSum}: RMSNormGradInputs, {epsilon}: NormAttrs): tf.Tensor {
-  const rows = rowsOf(x);
+  const rows = asRows(x);
   const inverse = inverseRms(rows, epsilon);
   const normed = tf.mul(rows, inverse);
-  const g = tf.mul(rowsOf(dy), weight);
+  const g = tf.mul(asRows(dy), weight);
   const along = tf.mul(normed, tf.mean(tf.mul(g, normed), -1, true));
   const dx = tf.reshape(tf.mul(tf.sub(g, along), inverse), x.shape);
   return dSum ? tf.add(dx, dSum) : dx;
 }
 
 export function rmsNormWeightGrad({dy, x}: NormWeightGradInputs, {epsilon}: NormAttrs): tf.Tensor {
-  const rows = rowsOf(x);
-  return sumOfRows(tf.mul(rowsOf(dy), tf.mul(rows, inverseRms(rows, epsilon))));
+  const rows = asRows(x);
+  return sumOfRows(tf.mul(asRows(dy), tf.mul(rows, inverseRms(rows, epsilon))));
 }

@@ -1,5 +1,6 @@
 import type {Browser} from 'playwright-core';
 import {chromiumOrSkip} from '../../browser/chromium.ts';
+import {SLOW_TOO, skipSlow} from '../../browser/slow.ts';
 import {DemoPage} from './demo_page.ts';
 import {type Site, serveDemo} from './site.ts';
 
@@ -44,8 +45,8 @@ export function demoSuite(suite: Mocha.Suite, headers: Record<string, string> = 
 
 /** A test that takes long: only npm run test:browser has it. */
 export function slowly(title: string, test: () => Promise<void>): void {
-  if (process.env.CELORA_BROWSER_TESTS === 'all') it(title, test);
-  else it.skip(`${title}: slow, npm run test:browser has it`);
+  if (SLOW_TOO) it(title, test);
+  else skipSlow(title);
 }
 
 /** A run that takes a processor seconds. */
