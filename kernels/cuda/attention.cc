@@ -35,7 +35,10 @@ struct AttentionOp {
             segments};
   }
   Shape kvShape(const Input& q) const { return {q.shape[0], q.shape[1] / heads * kvHeads}; }
-  Shape grid(const Input& q, int64_t t) const { return {heads, q.shape[0] / t, (t + TILE - 1) / TILE}; }
+  // For blocks of so many warps, each of which has 16 tokens.
+  Shape grid(const Input& q, int64_t t, int warps) const {
+    return {heads, q.shape[0] / t, (t + 16 * warps - 1) / (16 * warps)};
+  }
 };
 
 // q [b · t, heads · c], k, v [b · t, kvHeads · c], or of rank 3 (, int32 segments [b, t]) → y, logSumExp [b, heads, t]
@@ -52,9 +55,9 @@ struct CausalAttention : AttentionOp {
     float* y = call.output(0, call.real(0, "q").shape);
     float* logSumExp = call.output(1, {q.shape[0] / t, heads, t});
     if (attention.c <= 64) {
-      LAUNCH(call, attention_64, grid(q, t), {64}, attention, q.numbers(), k, v, y, logSumExp);
+      LAUNCH(call, attention_64, grid(q, t, WARPS), {32 * WARPS}, attention, q.numbers(), k, v, y, logSumExp);
     } else {
-      LAUNCH(call, attention_128, grid(q, t), {128}, attention, q.numbers(), k, v, y, logSumExp);
+      LAUNCH(call, attention_128, grid(q, t, WARPS), {32 * WARPS}, attention, q.numbers(), k, v, y, logSumExp);
     }
   }
 };
@@ -79,9 +82,9 @@ struct CausalAttentionGrad : AttentionOp {
     const int64_t size = sizeOf(numbers);
     LAUNCH(call, attention_dots, {(32 * size + BLOCK - 1) / BLOCK}, {BLOCK}, dy, y, dots, size, t, heads, attention.c);
     const bool narrow = attention.c <= 64;
-    const Dim block{narrow ? 64u : 128u};
+    const int warps = warpsOfGradient(narrow ? 64 : 128);
     const auto launch = [&](auto* kernel, const char* name, float* output) {
-      call.launch(kernel, name, grid(q, t), block, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
+      call.launch(kernel, name, grid(q, t, warps), {32u * warps}, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
     };
 #define LAUNCH_GRADIENT(of, output) \
   narrow ? launch(attention_grad_##of##_64, "attention_grad_" #of "_64", output) \

@@ -1,12 +1,9 @@
-// What the kernels of attention have in common: products of tiles.
-//
-// A block of 8 · ACROSS threads makes tiles of 64 rows and 4 · ACROSS columns, or 8 · ACROSS if they are wide. Thread
-// (tx, ty) has their rows 4 ty + 0 … 3 and 32 + 4 ty + 0 … 3, and columns 4 tx + 0 … 3 and, of a wide one, 4 ACROSS + 4 tx
-// + 0 … 3. A product's depth goes through shared memory in slices of 16. ACROSS is 8 for heads of up to 64 numbers, else 16.
+// What the kernels of attention have in common: a warp has 16 tokens, its rows, and goes over others, its columns, whose numbers
+// lie in shared memory. Products are of tiles (see tiles.cuh), on tensor cores where there are such.
 #pragma once
-#include "common.cuh"
+#include "tiles.cuh"
 
-constexpr int TILE = 64, SLICE = 16, HEAD = 128;
+constexpr int HEAD = 128;
 
 // What the kernels of one attention have in common.
 struct Attention {
@@ -26,128 +23,137 @@ __device__ inline Head headOf(const float* numbers, const Attention& a, int head
   return {numbers + batch * a.t * stride + (Size)head * a.c, stride};
 }
 
-// Aligned, so that four neighbours are one load.
-template <int ACROSS>
-struct alignas(16) Slices {
-  float left[SLICE][TILE + 4], right[SLICE][8 * ACROSS + 4];
-};
-
-__device__ inline void loadFour(float* to, const float* from) {
-  const float4 four = *reinterpret_cast<const float4*>(from);
-  to[0] = four.x;
-  to[1] = four.y;
-  to[2] = four.z;
-  to[3] = four.w;
-}
-
-__device__ inline int rowOf(int ty, int i) { return 4 * ty + (i < 4 ? i : 28 + i); }
-template <int ACROSS>
-__device__ inline int columnOf(int tx, int j) {
-  return 4 * tx + (j < 4 ? j : 4 * ACROSS - 4 + j);
-}
-
-// to[k][row] = number `from` + k of token `first` + row, 0 beyond the last of either.
-template <int ACROSS, int WIDTH>
-__device__ inline void readTurned(float (*to)[WIDTH], int rows, const Head& head, const Attention& a, int first,
-                                  int from) {
-  for (int i = threadIdx.x; i < rows * SLICE; i += 8 * ACROSS) {
-    const int row = i / SLICE, k = i % SLICE;
-    const bool exists = first + row < a.t && from + k < a.c;
-    to[k][row] = exists ? head.numbers[(first + row) * head.stride + from + k] : 0;
-  }
-}
-
-// to[k][column] = number `column` of token `first` + k, 0 beyond the last of either.
-template <int ACROSS, int WIDTH>
-__device__ inline void readPlain(float (*to)[WIDTH], const Head& head, const Attention& a, int first) {
-  for (int i = threadIdx.x; i < 8 * ACROSS * SLICE; i += 8 * ACROSS) {
-    const int k = i / (8 * ACROSS), column = i % (8 * ACROSS);
-    const bool exists = first + k < a.t && column < a.c;
-    to[k][column] = exists ? head.numbers[(first + k) * head.stride + column] : 0;
-  }
-}
-
-// Adds the product of the slices; COLUMNS a thread: 4 of a narrow tile, 8 of a wide one.
-template <int ACROSS, int COLUMNS>
-__device__ inline void multiply(float (&sums)[8][COLUMNS], const Slices<ACROSS>& slices, int tx, int ty) {
-#pragma unroll 2
-  for (int k = 0; k < SLICE; k++) {
-    float left[8], right[COLUMNS];
-    loadFour(left, &slices.left[k][4 * ty]);
-    loadFour(left + 4, &slices.left[k][4 * ty + 32]);
-#pragma unroll
-    for (int j = 0; j < COLUMNS; j += 4) loadFour(right + j, &slices.right[k][columnOf<ACROSS>(tx, j)]);
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-#pragma unroll
-      for (int j = 0; j < COLUMNS; j++) sums[i][j] += left[i] * right[j];
-    }
-  }
-}
-
-// sums = rows · columnsᵀ of tokens row0 … and column0 …
-template <int ACROSS, int COLUMNS>
-__device__ inline void scoresOf(float (&sums)[8][COLUMNS], Slices<ACROSS>& slices, const Attention& a, const Head& rows,
-                                int row0, const Head& columns, int column0, int tx, int ty) {
-#pragma unroll
-  for (int i = 0; i < 8; i++) {
-#pragma unroll
-    for (int j = 0; j < COLUMNS; j++) sums[i][j] = 0;
-  }
-  for (int k = 0; k < a.c; k += SLICE) {
-    __syncthreads();
-    readTurned<ACROSS>(slices.left, TILE, rows, a, row0, k);
-    readTurned<ACROSS>(slices.right, COLUMNS * ACROSS, columns, a, column0, k);
-    __syncthreads();
-    multiply(sums, slices, tx, ty);
-  }
-}
-
-// sums += weights · columns, weights a tile of rows and of tokens column0 …, before `end`.
-template <int ACROSS, int COLUMNS>
-__device__ inline void addWeighted(float (&sums)[8][8], float (&weights)[8][COLUMNS], Slices<ACROSS>& slices,
-                                   const Attention& a, const Head& columns, int column0, int end, int tx, int ty) {
-  for (int slice = 0; slice < COLUMNS * ACROSS / SLICE && column0 + SLICE * slice < end; slice++) {
-    __syncthreads();
-#pragma unroll
-    for (int j = 0; j < COLUMNS; j++) {
-      const int column = columnOf<ACROSS>(tx, j) - SLICE * slice;
-      if (column < 0 || column >= SLICE) continue;
-#pragma unroll
-      for (int i = 0; i < 8; i++) slices.left[column][rowOf(ty, i)] = weights[i][j];
-    }
-    readPlain<ACROSS>(slices.right, columns, a, column0 + SLICE * slice);
-    __syncthreads();
-    multiply(sums, slices, tx, ty);
-  }
-}
-
-template <int ACROSS>
-__device__ inline void store(float* numbers, Size stride, const Attention& a, int row0, int tx, int ty,
-                             const float (&tile)[8][8]) {
-#pragma unroll
-  for (int i = 0; i < 8; i++) {
-    const int row = row0 + rowOf(ty, i);
-#pragma unroll
-    for (int j = 0; j < 8; j++) {
-      const int column = columnOf<ACROSS>(tx, j);
-      if (row < a.t && column < a.c) numbers[row * stride + column] = tile[i][j];
-    }
-  }
-}
-
 __device__ inline int segmentOf(const Attention& a, int batch, int token) {
   return a.segments ? a.segments[(Size)batch * a.t + min(token, a.t - 1)] : 0;
 }
 
-// Over the ACROSS threads of a row, which are neighbours.
-template <int ACROSS>
+// A lane's place in tiles: g and t of tiles.cuh.
+struct Lane {
+  int g, t;
+};
+__device__ inline Lane laneOf() { return {(int)threadIdx.x % 32 / 4, (int)threadIdx.x % 4}; }
+
+// C numbers of TOKENS tokens; so far apart that a warp's reads of tiles fall on all banks.
+template <int TOKENS, int C>
+struct alignas(16) Tokens {
+  float numbers[TOKENS][C + 4];
+};
+
+// Numbers of tokens `first` …, 0 beyond the last and beyond a head's size. All threads of a block must call it.
+template <int TOKENS, int C>
+__device__ inline void read(Tokens<TOKENS, C>& tokens, const Head& head, const Attention& a, int first) {
+  const bool aligned = a.c % 4 == 0;
+  for (int i = threadIdx.x; i < TOKENS * C / 4; i += blockDim.x) {
+    const int token = i / (C / 4), number = i % (C / 4) * 4;
+    const float4 none = {0, 0, 0, 0};
+    *(float4*)&tokens.numbers[token][number] =
+        first + token < a.t ? fourOf(head.numbers + (first + token) * head.stride, number, a.c, 1, aligned) : none;
+  }
+}
+
+// A warp's rows `row` … `row` + 15 as the left side of products, C deep.
+template <int C>
+struct Rows {
+  float tiles[C / 8][4];
+};
+
+template <int C>
+__device__ inline void readRows(Rows<C>& rows, const Head& head, const Attention& a, int row) {
+  const Lane lane = laneOf();
+#pragma unroll
+  for (int k = 0; k < C / 8; k++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const int token = row + lane.g + i % 2 * 8, number = 8 * k + lane.t + i / 2 * 4;
+      rows.tiles[k][i] = token < a.t && number < a.c ? head.numbers[token * head.stride + number] : 0;
+    }
+  }
+}
+
+// scores = rows · columnsᵀ: 16 rows and 8 · N columns.
+template <int C, int N>
+__device__ inline void scoresOf(float (&scores)[N][4], const Rows<C>& rows, const Tokens<8 * N, C>& columns) {
+  const Lane lane = laneOf();
+#pragma unroll
+  for (int j = 0; j < N; j++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) scores[j][i] = 0;
+  }
+#pragma unroll
+  for (int k = 0; k < C / 8; k++) {
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+      const float* column = &columns.numbers[8 * j + lane.g][8 * k + lane.t];
+      const float tile[2] = {column[0], column[4]};
+      multiplyTiles(scores[j], rows.tiles[k], tile);
+    }
+  }
+}
+
+// The same of rows that lie in shared memory, from its row `row` on.
+template <int C, int N, int TOKENS>
+__device__ inline void scoresOf(float (&scores)[N][4], const Tokens<TOKENS, C>& rows, int row,
+                                const Tokens<8 * N, C>& columns) {
+  const Lane lane = laneOf();
+#pragma unroll
+  for (int j = 0; j < N; j++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) scores[j][i] = 0;
+  }
+#pragma unroll 4
+  for (int k = 0; k < C / 8; k++) {
+    const float *upper = &rows.numbers[row + lane.g][8 * k + lane.t], *lower = upper + 8 * (C + 4);
+    const float own[4] = {upper[0], lower[0], upper[4], lower[4]};
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+      const float* column = &columns.numbers[8 * j + lane.g][8 * k + lane.t];
+      const float tile[2] = {column[0], column[4]};
+      multiplyTiles(scores[j], own, tile);
+    }
+  }
+}
+
+// sums += weights · columns. Weights lie as scores do: a lane's columns 2t and 2t + 1 are taken for numbers t and t + 4 of the
+// depth, on both sides, so that they need not change places.
+template <int C, int N>
+__device__ inline void addWeighted(float (&sums)[C / 8][4], const float (&weights)[N][4],
+                                   const Tokens<8 * N, C>& columns) {
+  const Lane lane = laneOf();
+#pragma unroll
+  for (int j = 0; j < N; j++) {
+    const float own[4] = {weights[j][0], weights[j][2], weights[j][1], weights[j][3]};
+#pragma unroll
+    for (int n = 0; n < C / 8; n++) {
+      const float* column = &columns.numbers[8 * j + 2 * lane.t][8 * n + lane.g];
+      const float tile[2] = {column[0], column[C + 4]};
+      multiplyTiles(sums[n], own, tile);
+    }
+  }
+}
+
+// Number i of a lane's part of a tile: its row and column.
+__device__ inline int rowOf(const Lane& lane, int i) { return lane.g + i / 2 * 8; }
+__device__ inline int columnOf(const Lane& lane, int i) { return 2 * lane.t + i % 2; }
+
+template <int C>
+__device__ inline void store(float* numbers, Size stride, const Attention& a, int row0, const float (&sums)[C / 8][4]) {
+  const Lane lane = laneOf();
+#pragma unroll
+  for (int n = 0; n < C / 8; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const int row = row0 + rowOf(lane, i), column = 8 * n + columnOf(lane, i);
+      if (row < a.t && column < a.c) numbers[row * stride + column] = sums[n][i];
+    }
+  }
+}
+
+// Over the four lanes of a row.
 __device__ inline float largestOfRow(float value) {
-  for (int lanes = ACROSS / 2; lanes > 0; lanes /= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, lanes));
+  for (int lanes = 1; lanes < 4; lanes *= 2) value = fmaxf(value, __shfl_xor_sync(~0u, value, lanes));
   return value;
 }
-template <int ACROSS>
 __device__ inline float sumOfRow(float value) {
-  for (int lanes = ACROSS / 2; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
+  for (int lanes = 1; lanes < 4; lanes *= 2) value += __shfl_xor_sync(~0u, value, lanes);
   return value;
 }

@@ -3,8 +3,10 @@
 #ifndef __CUDACC_RTC__
 #include "cuda_on_cpu.h"
 #define KERNEL inline
+#define NOT_INLINED __attribute__((noinline))
 #else
 #define KERNEL extern "C" __global__
+#define NOT_INLINED __noinline__
 // of <math.h>, which NVRTC does without
 #define INFINITY __int_as_float(0x7f800000)
 #define NAN __int_as_float(0x7fffffff)

@@ -28,19 +28,30 @@ __device__ inline void multiplyTiles(float (&c)[4], const float (&a)[4], const f
   multiplyUpper(c, upperA, upperB);
 }
 #else
-__device__ inline void multiplyTiles(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
-  const int lane = threadIdx.x % 32, g4 = lane / 4 * 4, column = lane % 4 * 8;
+// Not inlined: it is long, and kernels have a hundred of them.
+__device__ NOT_INLINED inline float4 multiplyOnLanes(float4 c, float4 a, float b0, float b1) {
+  const int lane = threadIdx.x % 32, row = lane / 4 * 4, column = lane % 4 * 8;
 #pragma unroll
   for (int t = 0; t < 4; t++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      const float upper = __shfl_sync(~0u, a[2 * half], g4 + t), lower = __shfl_sync(~0u, a[2 * half + 1], g4 + t);
-      const float first = __shfl_sync(~0u, b[half], column + t), second = __shfl_sync(~0u, b[half], column + 4 + t);
-      c[0] += upper * first;
-      c[1] += upper * second;
-      c[2] += lower * first;
-      c[3] += lower * second;
+      const float upper = __shfl_sync(~0u, half ? a.z : a.x, row + t), lower = __shfl_sync(~0u, half ? a.w : a.y, row + t);
+      const float b = half ? b1 : b0;
+      const float first = __shfl_sync(~0u, b, column + t), second = __shfl_sync(~0u, b, column + 4 + t);
+      c.x += upper * first;
+      c.y += upper * second;
+      c.z += lower * first;
+      c.w += lower * second;
     }
   }
+  return c;
+}
+
+__device__ inline void multiplyTiles(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+  const float4 sums = multiplyOnLanes({c[0], c[1], c[2], c[3]}, {a[0], a[1], a[2], a[3]}, b[0], b[1]);
+  c[0] = sums.x;
+  c[1] = sums.y;
+  c[2] = sums.z;
+  c[3] = sums.w;
 }
 #endif
