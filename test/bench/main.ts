@@ -1,4 +1,3 @@
-import {rename, writeFile} from 'node:fs/promises';
 import {cpus, platform, release} from 'node:os';
 import {parseArgs} from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
@@ -7,6 +6,7 @@ import {setUpWebGPU} from '../../src/node.ts';
 import {ADAPTERS} from '../browser/chromium.ts';
 import {offerSwiftShader} from '../support/swiftshader.ts';
 import {startBackend} from './backend.ts';
+import {jsonFile} from './json_file.ts';
 import type {Suite, SuiteOptions} from './suite.ts';
 
 /** Loaded one by one: of a machine that measures one, what the others need is not asked. */
@@ -81,12 +81,8 @@ console.log(
     .map((entry) => entry.join(' '))
     .join(', '),
 );
-const save = async (results: object[]) => {
-  if (!values.json) return;
-  const part = `${values.json}.part`;
-  await writeFile(part, `${JSON.stringify({suite: name, machine, rounds, results}, null, 2)}\n`);
-  await rename(part, values.json);
-};
+const write = values.json ? jsonFile(values.json) : undefined;
+const save = async (results: object[]) => write?.({suite: name, machine, rounds, results});
 const options: SuiteOptions = {
   rounds,
   shapes: values.shape,
