@@ -1,7 +1,7 @@
 import {writeFile} from 'node:fs/promises';
 import * as Plot from '@observablehq/plot';
 import {parseHTML} from 'linkedom';
-import {BATCH, exactName} from './rows.ts';
+import {BATCH, DEFAULT_ROW, exactName} from './rows.ts';
 import {isExact, type Summary} from './summary.ts';
 
 /** What a configuration is drawn as, by its name. */
@@ -17,6 +17,9 @@ const familyOf = (row: string) => FAMILIES.find(([, names]) => names.test(row))!
 
 /** Height of a line of the list. */
 const LINE = 15;
+
+/** Percents that are named beside the axis, of those that it has. */
+const TICKS = [-1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 
 interface Axis {
   /** Of the file's name. */
@@ -56,6 +59,8 @@ export function fidelityChart(summaries: readonly Summary[], {label, of}: Axis):
     .sort()
     .at(-1);
   if (last === undefined) return undefined;
+  const highest = Math.max(...points.map(({high}) => high));
+  const lowest = Math.min(...points.map(({low}) => low));
   const {document} = parseHTML('<html><body></body></html>');
   const at = {x: 'x', y: 'y', fx: 'data'} as const;
   const svg = Plot.plot({
@@ -63,22 +68,31 @@ export function fidelityChart(summaries: readonly Summary[], {label, of}: Axis):
     width: 1140,
     height: Math.max(420, 80 + LINE * names.length),
     marginTop: 40,
+    marginBottom: 44,
     marginRight: 370,
     style: {background: 'white', color: 'black', fontSize: '12px'},
     x: {label, labelAnchor: 'left', inset: 16, grid: true},
     // most is within a few percent
-    y: {type: 'symlog', constant: 1, label: '↑ held-out loss above that of exact LoRA, %', grid: true},
+    y: {
+      ...{type: 'symlog', constant: 1, label: '↑ held-out loss above that of exact LoRA, %', grid: true},
+      ticks: TICKS.filter((tick) => tick >= lowest && tick <= highest),
+      tickFormat: String,
+    },
     fx: {label: null},
     color: {domain: FAMILIES.map(([family]) => family), range: FAMILIES.map(([, , colour]) => colour)},
     marks: [
       Plot.line(points.filter(isExact), {...at, sort: 'x', z: null, stroke: 'family', strokeWidth: 2}),
       Plot.ruleX(points, {x: 'x', fx: 'data', y1: 'low', y2: 'high', stroke: 'family'}),
       Plot.dot(points, {...at, fill: 'family', r: 3.5}),
+      Plot.dot(
+        points.filter(({row}) => row === DEFAULT_ROW),
+        {...at, stroke: 'family', strokeWidth: 1.5, r: 7},
+      ),
       Plot.text(points, {...at, text: 'number', fill: 'family', dx: 8, dy: -6, fontSize: 10}),
       ...names.map((name, i) =>
         Plot.text([{name, family: familyOf(name)}], {
           ...{frameAnchor: 'top-right', textAnchor: 'start', dx: 24, dy: LINE * i, fill: 'family'},
-          ...{fx: () => last, text: () => `${i + 1}  ${name}`},
+          ...{fx: () => last, text: () => `${i + 1}  ${name}${name === DEFAULT_ROW ? ' (default)' : ''}`},
         }),
       ),
     ],

@@ -32,6 +32,9 @@ const USUAL = {target: PROJECTIONS, frozenRank: 16, refreshEvery: 20, exactEvery
 /** Of exact LoRA with so many rows in a batch. */
 export const exactName = (batch: number | ''): string => `exact LoRA, batch ${batch}`;
 
+/** The package's defaults. */
+export const DEFAULT_ROW = 'calibrated 0.5, every third step exact';
+
 const exact = (batch: number, name = exactName(batch), apply: ApplyOptions = {}): Row => ({
   name,
   batch,
@@ -77,11 +80,11 @@ export function fidelityRows(numLayers: number): Row[] {
     approximate('calibrated 0.25', 'calibrated', {keep: 0.25}),
     approximate('uniform 0.5', 'uniform', {keep: 0.5}),
     approximate('uniform 0.25', 'uniform', {keep: 0.25}),
-    ...[12, 10, 8, 4].map((batch) => exact(batch)),
+    ...[14, 12, 10, 8, 4].map((batch) => exact(batch)),
     approximate('calibrated 0.25, r0 64, first third exact', 'calibrated', {...r64, exactSteps: THIRD}),
     approximate('calibrated 0.25, every third step exact', 'calibrated', {keep: 0.25, exactEvery: 3}),
     approximate('calibrated 0.25, r0 64, every third step exact', 'calibrated', {...r64, exactEvery: 3}),
-    approximate('calibrated 0.5, every third step exact', 'calibrated', {keep: 0.5, exactEvery: 3}),
+    approximate(DEFAULT_ROW, 'calibrated', {keep: 0.5, exactEvery: 3}),
     approximate('calibrated 0.25, refresh 3, every third step exact', 'calibrated', {
       ...{keep: 0.25, exactEvery: 3, refreshEvery: 3},
     }),
