@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: what the doctor says, the tests in float32, then the benchmarks, of backend 'tensorflow'.
-#   bash test/bench/gpu_tensorflow.sh [FOLDER for the results, default out/gpu] [PARTS: doctor tests ops gradient step]
+#   bash test/bench/gpu_tensorflow.sh [FOLDER for the results, default out/gpu] [PARTS: doctor tests ops gradient step large]
 # In the project's root, after npm ci and npm run build:native, where tfjs-node-gpu is found (in node_modules, or in a folder
-# of NODE_PATH) and so are CUDA's libraries. About five minutes; a part that fails or takes too long stops no other.
+# of NODE_PATH) and so are CUDA's libraries. About seven minutes; a part that fails or takes too long stops no other.
 set -uo pipefail
 out=$(realpath -m "${1:-out/gpu}")
 shift || true
-parts=" ${*:-doctor tests ops gradient step} "
+parts=" ${*:-doctor tests ops gradient step large} "
 mkdir -p "$out"
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} TF_FORCE_GPU_ALLOW_GROWTH=${TF_FORCE_GPU_ALLOW_GROWTH:-true}
 own='--flag CELORA_TENSORFLOW_OPS=true'
@@ -52,6 +52,12 @@ if wants step; then
   bench 60 step-tf32 step --own $own
   bench 60 step-stock-ops step --own $stock
   NVIDIA_TF32_OVERRIDE=0 bench 60 step-fp32 step --own $own
-  bench 90 step-large step --own $own --rounds 5 --shape 4096,11008,2,32,32,32000,8,1024
+  bench 60 step-bfloat16 step --own $own --base bfloat16 --rounds 5
+fi
+if wants large; then
+  large="--own $own --rounds 5 --shape 4096,11008,2,32,32,32000,8,1024"
+  bench 90 step-large-tf32 step $large
+  NVIDIA_TF32_OVERRIDE=0 bench 120 step-large-fp32 step $large
+  bench 90 step-large-bfloat16 step $large --base bfloat16
 fi
 exit $failed
