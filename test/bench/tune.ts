@@ -7,32 +7,27 @@ import {lowRankMatMul} from '../../src/ops/low_rank_mat_mul.ts';
 import {gpuMs, repeated, type Suite} from './suite.ts';
 
 const WIDTHS = [64, 512, 2048, 4096];
-const ROWS = [16, 128, 1024, 8192];
+const ROWS = [16, 128, 1024, 2048, 8192];
 const SHAPES = WIDTHS.flatMap((width) => ROWS.map((rows) => `${rows},${width},${width}`));
 const RANK = 16;
 /** Runs of a candidate in one measurement. */
 const REPEATS = 10;
 
-/** How products in narrow tiles are shared out: the workgroups that they aim at / the least depth of a part / the slice. */
-const CUTS = [
-  ...['1/1/16', '256/256/16', '512/256/16'],
-  ...['1/1/32', '256/128/32', '256/256/32', '512/128/32', '512/256/32', '512/512/32', '1024/256/32'],
-];
-const SKINNY_CUTS = [128, 256, 512, 1024, 2048].flatMap((workgroups) =>
+/** The depth is cut: workgroups that a product aims at / the least depth of a part. */
+const CUTS = [128, 256, 512, 1024].flatMap((workgroups) =>
   [64, 128, 256].map((depth) => `${workgroups}/${depth}`),
 );
-
-const valuesOf = (cut: string) => cut.split('/').map(Number) as [number, number, number];
-const productFlags = (cut: string) => {
-  const [CELORA_PRODUCT_WORKGROUPS, CELORA_PRODUCT_LEAST_DEPTH, CELORA_NARROW_SLICE] = valuesOf(cut);
-  return {CELORA_PRODUCT_WORKGROUPS, CELORA_PRODUCT_LEAST_DEPTH, CELORA_NARROW_SLICE};
+const flagsOf = (cut: string): Pick<Tuning, 'CELORA_CUT_WORKGROUPS' | 'CELORA_CUT_LEAST_DEPTH'> => {
+  const [CELORA_CUT_WORKGROUPS, CELORA_CUT_LEAST_DEPTH] = cut.split('/').map(Number) as [number, number];
+  return {CELORA_CUT_WORKGROUPS, CELORA_CUT_LEAST_DEPTH};
 };
-const skinnyFlags = (cut: string) => {
-  const [CELORA_SKINNY_WORKGROUPS, CELORA_SKINNY_LEAST_DEPTH] = valuesOf(cut);
-  return {CELORA_SKINNY_WORKGROUPS, CELORA_SKINNY_LEAST_DEPTH};
-};
+/** In tiles of 128 × 128. */
+const WIDE = 'wide';
+/** In tiles of 64 × 64, uncut. */
+const WHOLE = 'whole';
 /** Skinny products that read whole rows. */
 const ROWS_FORM = 'rows';
+const NONE = 2 ** 30;
 
 interface Times {
   /** Of the GPU's own clock; 0 without timestamp queries. */
@@ -43,8 +38,8 @@ interface Times {
 /** A product that has been measured with several values of what it is tuned by. */
 interface Tuned {
   product: string;
-  /** What decides between the candidates: tiles, multiply-adds. */
-  size: number;
+  /** Of 128 × 128 and of 64 × 64; of a skinny product none. */
+  tiles?: {wide: number; narrow: number};
   times: Record<string, Times>;
 }
 
@@ -69,7 +64,7 @@ async function withFlags(flags: Partial<Tuning>, run: () => tf.Tensor): Promise<
   }
 }
 
-/** Tiles of 128 × 128, of 64 × 64 in several ways, and stock tfjs. */
+/** In tiles of 128 × 128, of 64 × 64 whole and cut, and by stock tfjs. */
 async function products(rows: number, inputs: number, out: number): Promise<Tuned[]> {
   const x = deviceRandomUniform([rows, inputs], 1) as tf.Tensor2D;
   const dy = deviceRandomUniform([rows, out], 2) as tf.Tensor2D;
@@ -85,15 +80,16 @@ async function products(rows: number, inputs: number, out: number): Promise<Tune
   ];
   const all: Tuned[] = [];
   for (const {name, n, ours, stock} of forms) {
-    const size = Math.ceil(rows / 128) * Math.ceil(n / 128);
+    const tilesOf = (side: number) => Math.ceil(rows / side) * Math.ceil(n / side);
     const times: Record<string, Times> = {};
-    times.wide = await withFlags({CELORA_STOCK_ROWS: 0, CELORA_LEAST_WIDE_TILES: 1}, ours);
+    times[WIDE] = await withFlags({CELORA_LEAST_TILES: 1}, ours);
+    times[WHOLE] = await withFlags({CELORA_LEAST_TILES: NONE, CELORA_CUT_WORKGROUPS: 1}, ours);
     for (const cut of CUTS) {
-      const flags = {CELORA_STOCK_ROWS: 0, CELORA_LEAST_WIDE_TILES: 2 ** 30, ...productFlags(cut)};
-      times[cut] = await withFlags(flags, ours);
+      times[cut] = await withFlags({CELORA_LEAST_TILES: NONE, ...flagsOf(cut)}, ours);
     }
     times.stock = await measure(stock);
-    all.push({product: `${name} ${rows},${inputs},${out}`, size, times});
+    const tiles = {wide: tilesOf(128), narrow: tilesOf(64)};
+    all.push({product: `${name} ${rows},${inputs},${out}`, tiles, times});
   }
   return all;
 }
@@ -113,14 +109,10 @@ async function skinnyProducts(rows: number, inputs: number, out: number): Promis
   const all: Tuned[] = [];
   for (const [name, run] of forms) {
     const times: Record<string, Times> = {};
-    for (const cut of SKINNY_CUTS) {
-      times[cut] = await withFlags({CELORA_SKINNY_ROWS: 2 ** 30, ...skinnyFlags(cut)}, run);
-    }
-    // xᵀ has no rows to read
-    if (name !== 'xᵀd') {
-      times[ROWS_FORM] = await withFlags({CELORA_SKINNY_ROWS: 1, CELORA_SKINNY_ROWS_DEPTH: 4}, run);
-    }
-    all.push({product: `${name} ${rows},${inputs},${out}`, size: rows * inputs, times});
+    for (const cut of CUTS) times[cut] = await withFlags({CELORA_SKINNY_ROWS: 0, ...flagsOf(cut)}, run);
+    // the other form again where xᵀ has no rows to read, or they are short
+    times[ROWS_FORM] = await withFlags({CELORA_SKINNY_ROWS: NONE}, run);
+    all.push({product: `${name} ${rows},${inputs},${out}`, times});
   }
   return all;
 }
@@ -134,16 +126,18 @@ function loss(all: readonly Tuned[], choose: (one: Tuned) => string): number {
   return Math.exp(logs.reduce((sum, log) => sum + log, 0) / all.length);
 }
 
-/** The threshold on `size` and the cut of narrow tiles that together choose best, and what they cost. */
-function bestTiles(all: readonly Tuned[]): {threshold: number; cut: string; factor: number} {
-  const ours = all.map(({times: {stock: _, ...times}, ...one}) => ({...one, times}));
-  const thresholds = [...new Set([1, ...ours.map(({size}) => size), 2 ** 30])];
-  const choices = thresholds.flatMap((threshold) =>
-    CUTS.map((cut) => ({
-      threshold,
-      cut,
-      factor: loss(ours, ({size}) => (size >= threshold ? 'wide' : cut)),
-    })),
+/** The least tiles and the cut that together choose best for `all`, and what the products then cost. */
+function bestOf(all: readonly Tuned[]): {least: number; cut: string; factor: number} {
+  const ours = all.map(({times: {stock: _, [ROWS_FORM]: __, ...times}, ...one}) => ({...one, times}));
+  const leasts = [...new Set(ours.flatMap(({tiles}) => Object.values(tiles ?? {})))].concat(NONE);
+  const choices = leasts.flatMap((least) =>
+    CUTS.map((cut) => {
+      const factor = loss(ours, ({tiles}) => {
+        if (tiles && tiles.wide >= least) return WIDE;
+        return tiles && tiles.narrow >= least ? WHOLE : cut;
+      });
+      return {least, cut, factor};
+    }),
   );
   return choices.reduce((a, b) => (b.factor < a.factor ? b : a));
 }
@@ -170,45 +164,19 @@ export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
     }
     await save([found]);
   }
-  say('\nproducts: GPU ms of a call, in tiles of 128, and of 64 by workgroups/least depth/slice');
-  const candidates = ['wide', ...CUTS, 'stock'];
-  say(
-    formatTable([
-      ['', 'tiles of 128', ...candidates],
-      ...found.products.map((one) => [
-        one.product,
-        one.size,
-        ...candidates.map((name) => msOf(one.times[name]!).toFixed(3)),
+  const table = (all: readonly Tuned[], forms: readonly string[]) =>
+    say(
+      formatTable([
+        ['', ...forms],
+        ...all.map(({product, times}) => [product, ...forms.map((form) => msOf(times[form]!).toFixed(3))]),
       ]),
-    ]),
-  );
-  say(`\nskinny products, rank ${RANK}: GPU ms by workgroups/least depth`);
-  say(
-    formatTable([
-      ['', ROWS_FORM, ...SKINNY_CUTS],
-      ...found.skinny.map((one) => [
-        one.product,
-        ...[ROWS_FORM, ...SKINNY_CUTS].map((form) => {
-          const times = one.times[form];
-          return times ? msOf(times).toFixed(3) : '';
-        }),
-      ]),
-      [
-        'mean over the best',
-        '',
-        ...SKINNY_CUTS.map((setting) => loss(found.skinny, () => setting).toFixed(3)),
-      ],
-    ]),
-  );
-  const tiles = bestTiles(found.products);
-  const skinnyCut = SKINNY_CUTS.reduce((a, b) =>
-    loss(found.skinny, () => b) < loss(found.skinny, () => a) ? b : a,
-  );
-  const best: Partial<Tuning> = {
-    CELORA_LEAST_WIDE_TILES: tiles.threshold,
-    ...productFlags(tiles.cut),
-    ...skinnyFlags(skinnyCut),
-  };
-  say(`\nbest here: ${JSON.stringify(best)}; tiles so chosen cost ${tiles.factor.toFixed(3)} of the best`);
+    );
+  say('\nproducts: GPU ms of a call, in tiles of 128, of 64, and cut to workgroups/least depth');
+  table(found.products, [WIDE, WHOLE, ...CUTS, 'stock']);
+  say(`\nskinny products, rank ${RANK}: GPU ms by whole rows, and cut to workgroups/least depth`);
+  table(found.skinny, [ROWS_FORM, ...CUTS]);
+  const {least, cut, factor} = bestOf([...found.products, ...found.skinny]);
+  const best: Partial<Tuning> = {CELORA_LEAST_TILES: least, ...flagsOf(cut)};
+  say(`\nbest here: ${JSON.stringify(best)}; so chosen they cost ${factor.toFixed(3)} of the best`);
   return [{...found, best}];
 };

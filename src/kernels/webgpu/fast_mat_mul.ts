@@ -4,7 +4,6 @@ import type {FusedActivation} from '../kernel_names.ts';
 import type {WebGPUBackend} from './backend.ts';
 import {gemm} from './gemm.ts';
 import {registerWebGPUKernels, usesShaders} from './register.ts';
-import {isFasterStock} from './tuning.ts';
 
 interface Operands {
   a: tf.TensorInfo;
@@ -49,7 +48,6 @@ function fastProduct(
     b.dtype === 'float32' &&
     (bias === undefined || (bias.shape.length === 1 && bias.shape[0] === n));
   if (!plain || batch * m * n * depth < tf.env().getNumber(LEAST_WORK)) return undefined;
-  if (batch === 1 && !transposeA && !transposeB && isFasterStock(m, depth, n)) return undefined;
   const output = backend.makeTensorInfo([...batchShape, m, n], 'float32');
   gemm(
     backend,
@@ -97,8 +95,8 @@ const install = sharedInstall(() => {
 
 /**
  * Makes every product of tfjs on backend 'webgpu' faster, of any model: `tf.matMul` and `tf.fused.matMul` (hence
- * `tf.layers.dense`) go through this package's product where that is the faster one (of 2³⁰ multiply-adds or more, but not for
- * few rows alone). Values are the same but for float32 rounding, since the sums run in another order.
+ * `tf.layers.dense`) go through this package's product where that is the faster one (of 2³⁰ multiply-adds or more). Values are
+ * the same but for float32 rounding, since the sums run in another order.
  * @returns An installation; when the last one is disposed, tfjs has its own kernels back.
  * @throws Error if '@tensorflow/tfjs-backend-webgpu' was not imported.
  */

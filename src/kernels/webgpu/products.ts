@@ -17,7 +17,6 @@ import {namedOperands} from '../operands.ts';
 import type {WebGPUBackend} from './backend.ts';
 import {gemm, type Segment} from './gemm.ts';
 import {lowRank} from './skinny.ts';
-import {isFasterStock} from './tuning.ts';
 
 /** in, of a kernel [in, out], or [out, in] if transposed. */
 const inputsOf = ({shape}: TensorInfo, {transposed, half}: ActivationGradAttrs): number =>
@@ -25,34 +24,13 @@ const inputsOf = ({shape}: TensorInfo, {transposed, half}: ActivationGradAttrs):
 
 const matrixOf = (tensor: TensorInfo) => tensor.shape as [number, number];
 
-/** xW as tfjs's own programs, where they are faster and can compute it. */
-function stockProduct(
-  backend: WebGPUBackend,
-  {x, kernel, bias, loraA}: ReturnType<typeof namedOperands>,
-  {half, activation = 'linear'}: LoRAMatMulAttrs,
-): TensorInfo | undefined {
-  const isFloat = ({dataId}: TensorInfo) => backend.tensorMap.get(dataId).dtype === 'float32';
-  const serves =
-    !loraA &&
-    !half &&
-    isFasterStock(x.shape[0]!, kernel.shape[0]!, kernel.shape[1]!) &&
-    [x, kernel, ...(bias ? [bias] : [])].every(isFloat);
-  if (!serves) return undefined;
-  const inputs = {a: x, b: kernel, ...(bias && {bias})};
-  const attrs = {transposeA: false, transposeB: false, activation};
-  return tf.getKernel(tf._FusedMatMul, 'webgpu').kernelFunc({inputs, attrs, backend}) as TensorInfo;
-}
-
 /** [x | s xA] · [W ; B] in one loop. */
 export function loraMatMul(
   backend: WebGPUBackend,
   inputs: LoRAMatMulInputs,
   attrs: LoRAMatMulAttrs,
 ): TensorInfo {
-  const operands = namedOperands(inputs, attrs);
-  const stock = stockProduct(backend, operands, attrs);
-  if (stock) return stock;
-  const {x, kernel, bias, loraA, loraB} = operands;
+  const {x, kernel, bias, loraA, loraB} = namedOperands(inputs, attrs);
   const {scale, activation, half} = attrs;
   const [m, depth] = matrixOf(x);
   const n = half?.columns ?? kernel.shape[1]!;

@@ -35,15 +35,18 @@ const SLICE = 64;
 const ROWS_OF_GROUP = 8;
 const COLUMNS_OF_ROW = 16;
 
-/** Whether whole rows are read in one pass: where there are enough of them to occupy a GPU, and each occupies a workgroup. */
+/** Half of a workgroup's threads have something of a row so long to read. */
+const LEAST_DEPTH_OF_ROWS = 512;
+
+/** Whether whole rows are read, in one pass where the other form takes two. */
 const readsRows = ({m, n, depth, turnedA, turnedC}: Skinny): boolean =>
   !turnedA &&
   !turnedC &&
   n <= COLUMNS_OF_ROW &&
   n % 4 === 0 &&
   depth % 4 === 0 &&
-  depth >= tuned('CELORA_SKINNY_ROWS_DEPTH') &&
-  m >= tuned('CELORA_SKINNY_ROWS');
+  depth >= LEAST_DEPTH_OF_ROWS &&
+  m <= tuned('CELORA_SKINNY_ROWS');
 
 function skinnyRows(
   backend: WebGPUBackend,
@@ -74,10 +77,7 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
   const vec4 = rowLengths.every((length) => length % 4 === 0);
   const type = vec4 ? 'vec4f' : 'f32';
   const tiles = Math.ceil(m / ROWS_OF_TILE);
-  const {part, parts} = cutDepth(depth, SLICE, tiles, {
-    workgroups: tuned('CELORA_SKINNY_WORKGROUPS'),
-    leastDepth: tuned('CELORA_SKINNY_LEAST_DEPTH'),
-  });
+  const {part, parts} = cutDepth(depth, SLICE, tiles);
   const columns = 2 ** Math.ceil(Math.log2(Math.ceil(n / 4)));
   const sums = parts === 1 ? output : backend.makeTensorInfo([parts, m, n], 'float32');
   const matrices: Binding[] = [

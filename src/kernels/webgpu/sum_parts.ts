@@ -4,17 +4,15 @@ import type {WebGPUBackend} from './backend.ts';
 import {dispatch} from './dispatch.ts';
 import {grid} from './grid.ts';
 import * as shaders from './shaders.ts';
+import {tuned} from './tuning.ts';
 
 /**
- * Into how many parts a product's depth is cut, and how long each is, a multiple of `slice`: as many as bring its tiles to
- * `workgroups`, but none shorter than `leastDepth`.
+ * Into how many parts the depth of a product of so many tiles is cut, and how long each is, a multiple of `slice`: as many as
+ * the tuning aims at, but none shorter than it allows.
  */
-export function cutDepth(
-  depth: number,
-  slice: number,
-  tiles: number,
-  {workgroups, leastDepth}: {workgroups: number; leastDepth: number},
-): {part: number; parts: number} {
+export function cutDepth(depth: number, slice: number, tiles: number): {part: number; parts: number} {
+  const workgroups = tuned('CELORA_CUT_WORKGROUPS');
+  const leastDepth = tuned('CELORA_CUT_LEAST_DEPTH');
   const wanted = Math.max(1, Math.min(Math.floor(depth / leastDepth), Math.round(workgroups / tiles)));
   const part = Math.ceil(Math.max(1, depth) / wanted / slice) * slice;
   return {part, parts: Math.max(1, Math.ceil(depth / part))};

@@ -3,41 +3,33 @@ import type {WebGPUBackend} from './backend.ts';
 
 /** What the sizes of workgroups' work are chosen by; flags of tf.env(), so that `npm run bench -- tune` can try others. */
 export interface Tuning {
-  /** Products have tiles of 64 × 64 where those of 128 × 128 would be fewer than this: too few to occupy the GPU. */
-  CELORA_LEAST_WIDE_TILES: number;
-  /** A product xW alone, of at most so many rows and a W of 512 × 512 or more, is tfjs's own. */
-  CELORA_STOCK_ROWS: number;
-  /** Numbers along the depth that a tile of 64 × 64 takes at a time: 16 or 32. */
-  CELORA_NARROW_SLICE: number;
-  /** Workgroups that a product in tiles of 64 × 64 aims at, by cutting the depth into parts. */
-  CELORA_PRODUCT_WORKGROUPS: number;
-  /** The least length of such a part. */
-  CELORA_PRODUCT_LEAST_DEPTH: number;
-  /** Skinny products read whole rows in one pass where there are this many of them, */
+  /**
+   * Tiles that occupy the GPU. A product has tiles of 128 × 128 where there are so many, else of 64 × 64; where even those
+   * are fewer, its depth is cut into parts.
+   */
+  CELORA_LEAST_TILES: number;
+  /** Workgroups that a cut product aims at, and a skinny one. */
+  CELORA_CUT_WORKGROUPS: number;
+  /** The least length of a part. */
+  CELORA_CUT_LEAST_DEPTH: number;
+  /** Skinny products read whole rows in one pass where these are at most so many. */
   CELORA_SKINNY_ROWS: number;
-  /** and they are this long. */
-  CELORA_SKINNY_ROWS_DEPTH: number;
-  /** Workgroups that any other skinny product aims at, by cutting the depth into parts. */
-  CELORA_SKINNY_WORKGROUPS: number;
-  /** The least length of such a part. */
-  CELORA_SKINNY_LEAST_DEPTH: number;
 }
 
 /** By the adapter's architecture; one that was not measured has the values of the first. */
 const MEASURED: Readonly<Record<string, Tuning>> = {
+  // an H100, widths 64 to 4096, 16 to 8192 rows; milliseconds by the GPU's clock (test/bench/results/tune-webgpu-h100.json)
   hopper: {
-    CELORA_LEAST_WIDE_TILES: 128,
-    // on an H100, GPU ms ours / stock at 16 and 128 rows: W 512² 0.035 / 0.024, 2048² 0.112 / 0.072, 4096² 0.279 / 0.202
-    CELORA_STOCK_ROWS: 128,
-    // not measured in any other way: products are uncut, and no skinny one reads whole rows
-    CELORA_NARROW_SLICE: 16,
-    CELORA_PRODUCT_WORKGROUPS: 1,
-    CELORA_PRODUCT_LEAST_DEPTH: 256,
-    CELORA_SKINNY_ROWS: 2 ** 30,
-    CELORA_SKINNY_ROWS_DEPTH: 1024,
-    // on an H100 skinny products so cut take 1.019 times the best cut of each shape, GPU time, on average; 512 and 256: 1.050
-    CELORA_SKINNY_WORKGROUPS: 256,
-    CELORA_SKINNY_LEAST_DEPTH: 128,
+    // it has 132 processors. Tiles so chosen and cut take 1.03 times the best form of each shape on average, all cut 1.06:
+    // in two parts, the 128 tiles of [1024, 512] · [512, 512] take .045 instead of .033
+    CELORA_LEAST_TILES: 128,
+    // xW of 16 rows, cut / whole / stock: .024 / .033 / .024 at 512², .041 / .103 / .070 at 2048², .109 / .201 / .177 at 4096²;
+    // skinny products take 1.02 times the best cut of each shape, at 512 workgroups and parts of 256 1.05
+    CELORA_CUT_WORKGROUPS: 256,
+    CELORA_CUT_LEAST_DEPTH: 128,
+    // x A of depth 4096, whole rows / cut: .021 / .027 at 16 rows, .024 / .031 at 1024, .120 / .102 at 8192; between the latter
+    // two by interpolation
+    CELORA_SKINNY_ROWS: 2048,
   },
 };
 
@@ -52,10 +44,3 @@ export function registerTuning(): void {
 }
 
 export const tuned = (name: keyof Tuning): number => tf.env().getNumber(name);
-
-/** Less wide a W costs the GPU hardly more with our product than with tfjs's, and the CPU less. */
-const LEAST_STOCK_WIDTH = 512;
-
-/** Whether xW alone, of so many rows, is better left to tfjs's own programs. */
-export const isFasterStock = (rows: number, inputs: number, out: number): boolean =>
-  rows <= tuned('CELORA_STOCK_ROWS') && Math.min(inputs, out) >= LEAST_STOCK_WIDTH;

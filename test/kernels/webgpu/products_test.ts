@@ -3,9 +3,6 @@ import {expect} from 'chai';
 import {ActivationGradient, approxActivationGrad, loraMatMul, packColumns} from '../../../src/index.ts';
 import {randomStream} from '../../../src/random.ts';
 import {describeShaders, expectClose} from '../../backends.ts';
-import {tensorsOf} from '../../ops/tensors.ts';
-import {forward} from '../../reference/lora.ts';
-import {randomMatrix} from '../../reference/matrix.ts';
 import {dispatchesOf} from '../../support/dispatches.ts';
 import {tuningOfTests} from './set_tuning.ts';
 
@@ -18,7 +15,7 @@ function numbers(shape: [number, number], seed: number): {values: Float32Array; 
 
 describeShaders('products in wide tiles', () => {
   const set = tuningOfTests();
-  beforeEach(() => set({CELORA_LEAST_WIDE_TILES: 1}));
+  beforeEach(() => set({CELORA_LEAST_TILES: 1}));
   // the last tiles are partial
   const [rows, inputs, out] = [1000, 1012, 96];
   /** Rows and columns of the result to look at: at the corners of tiles, and in the last partial ones. */
@@ -81,44 +78,6 @@ describeShaders('products in wide tiles', () => {
       }),
     );
     await expectClose(pick(y), expected, 1e-5);
-  });
-});
-
-describeShaders('a product of few rows without an adapter', () => {
-  const [rows, inputs, out] = [3, 512, 516];
-  const x = () => randomMatrix(rows, inputs, randomStream(1), 0.1);
-  const kernel = () => randomMatrix(inputs, out, randomStream(2));
-  const programsOf = async (run: () => tf.Tensor) => {
-    const info = await tf.time(() => run().dispose());
-    return (info as unknown as {getExtraProfileInfo: () => string}).getExtraProfileInfo();
-  };
-
-  for (const activation of ['linear', 'relu', 'elu'] as const) {
-    it(`is computed by tfjs's own programs, which are faster: ${activation}`, async () => {
-      const bias = randomMatrix(1, out, randomStream(3));
-      const args = tensorsOf({x: x(), kernel: kernel(), bias, scale: 1, activation});
-      expect(await programsOf(() => loraMatMul(args)))
-        .to.match(/MatMul/)
-        .and.not.match(/LoRAMatMul/);
-      const expected = forward({x: x(), kernel: kernel(), bias, scale: 1, activation});
-      await expectClose(loraMatMul(args), expected.data);
-    });
-  }
-
-  it('is ours where tfjs would take integers for floats, with an adapter, and of a narrow W', async () => {
-    const [wide, narrow] = [tf.ones([inputs, out]), tf.ones([inputs, 511])] as [tf.Tensor2D, tf.Tensor2D];
-    const [ones, ints] = [tf.ones([rows, inputs]), tf.ones([rows, inputs], 'int32')];
-    const adapter = {loraA: tf.ones([inputs, 2]), loraB: tf.zeros([2, out])} as const;
-    for (const args of [
-      {x: tf.cast(ints, 'float32'), kernel: wide},
-      {x: ones, kernel: wide, ...adapter},
-      {x: ones, kernel: narrow},
-    ]) {
-      const run = () => loraMatMul(args as Parameters<typeof loraMatMul>[0]);
-      expect(await programsOf(run)).to.match(/LoRAMatMul/);
-      await expectClose(tf.max(run()), [inputs]);
-      await expectClose(tf.min(run()), [inputs]);
-    }
   });
 });
 

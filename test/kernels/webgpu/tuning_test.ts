@@ -29,7 +29,7 @@ describeShaders('what skinny products are tuned by', () => {
     [4, 128, 2],
   ] as const) {
     it(`changes no value: ${workgroups} workgroups, parts of ${leastDepth} or more`, async () => {
-      set({CELORA_SKINNY_WORKGROUPS: workgroups, CELORA_SKINNY_LEAST_DEPTH: leastDepth});
+      set({CELORA_CUT_WORKGROUPS: workgroups, CELORA_CUT_LEAST_DEPTH: leastDepth});
       const run = () => lowRankMatMul(tensorOf(a), tensorOf(b));
       expect(await dispatchesOf(run)).to.equal(dispatches);
       await expectClose(run(), matMul(a, b).data, 1e-6);
@@ -39,12 +39,11 @@ describeShaders('what skinny products are tuned by', () => {
 
 describeShaders('a skinny product that reads whole rows', () => {
   const set = tuningOfTests();
-  beforeEach(() => set({CELORA_SKINNY_ROWS: 1, CELORA_SKINNY_ROWS_DEPTH: 4}));
 
   for (const [m, depth, n] of [
-    [17, 64, 16],
+    [17, 512, 16],
     [13, 1300, 12],
-    [4, 4, 4],
+    [4, 1028, 4],
     [70, 2052, 8],
   ] as const) {
     for (const transposeB of [false, true]) {
@@ -59,15 +58,19 @@ describeShaders('a skinny product that reads whole rows', () => {
     }
   }
 
-  it('is left to the other form where rows are no whole vec4s, or the columns too many', async () => {
+  it('is cut instead where rows are no whole vec4s, the columns or the rows too many', async () => {
+    set({CELORA_SKINNY_ROWS: 40});
     const random = randomStream(2);
     for (const [m, depth, n] of [
-      [9, 122, 8],
-      [9, 124, 7],
-      [40, 124, 20],
+      [9, 614, 8],
+      [9, 616, 7],
+      [40, 616, 20],
+      [41, 616, 16],
     ] as const) {
       const [a, b] = [randomMatrix(m, depth, random), randomMatrix(depth, n, random)];
-      await expectClose(lowRankMatMul(tensorOf(a), tensorOf(b)), matMul(a, b).data);
+      const run = () => lowRankMatMul(tensorOf(a), tensorOf(b));
+      expect(await dispatchesOf(run)).to.equal(2);
+      await expectClose(run(), matMul(a, b).data);
     }
   });
 });
@@ -75,25 +78,37 @@ describeShaders('a skinny product that reads whole rows', () => {
 describeShaders('a product whose depth is cut into parts', () => {
   const set = tuningOfTests();
   beforeEach(() => {
-    set({CELORA_PRODUCT_WORKGROUPS: 2048, CELORA_PRODUCT_LEAST_DEPTH: 32});
+    set({CELORA_CUT_WORKGROUPS: 2048, CELORA_CUT_LEAST_DEPTH: 32});
   });
 
-  for (const [rows, inputs, units, slice] of [
-    [5, 123, 123, 16],
-    [70, 128, 68, 32],
-    [3, 97, 1, 32],
+  for (const [rows, inputs, units] of [
+    [5, 123, 123],
+    [70, 128, 68],
+    [3, 97, 1],
   ] as const) {
-    it(`equals the formula with bias, adapter and activation: ${rows}×${inputs}×${units}, in slices of ${slice}`, async () => {
-      set({CELORA_NARROW_SLICE: slice});
+    it(`equals the formula with bias, adapter and activation: ${rows}×${inputs}×${units}`, async () => {
       for (const activation of ['linear', 'relu', 'elu'] as const) {
         const product = {...randomProduct({rows, inputs, units, rank: 3, bias: true}), activation};
         const run = () => loraMatMul(tensorsOf(product));
-        // the adapter's own product is one pass, this one two
-        expect(await dispatchesOf(run)).to.equal(3);
+        // the adapter's own product is two passes, this one two
+        expect(await dispatchesOf(run)).to.equal(4);
         await expectClose(run(), forward(product).data);
       }
     });
   }
+
+  it('is whole where its tiles occupy the GPU', async () => {
+    set({CELORA_LEAST_TILES: 4});
+    for (const [rows, dispatches] of [
+      [64, 2],
+      [65, 1],
+    ] as const) {
+      const product = randomProduct({rows, inputs: 96, units: 100, rank: 0, bias: true});
+      const run = () => loraMatMul(tensorsOf(product));
+      expect(await dispatchesOf(run)).to.equal(dispatches);
+      await expectClose(run(), forward(product).data);
+    }
+  });
 
   it('equals the formula from a kernel at half precision', async () => {
     const product = randomProduct({rows: 5, inputs: 123, units: 7, rank: 0, bias: false});
@@ -102,12 +117,11 @@ describeShaders('a product whose depth is cut into parts', () => {
     await expectClose(loraMatMul({...tensorsOf(product), kernel}), expected.data);
   });
 
-  for (const [rows, inputs, out, slice] of [
-    [5, 33, 123, 16],
-    [66, 64, 128, 32],
+  for (const [rows, inputs, out] of [
+    [5, 33, 123],
+    [66, 64, 128],
   ] as const) {
-    it(`equals the formula from kept columns, frozen factors and an adapter: ${rows}×${inputs}×${out}, in slices of ${slice}`, async () => {
-      set({CELORA_NARROW_SLICE: slice});
+    it(`equals the formula from kept columns, frozen factors and an adapter: ${rows}×${inputs}×${out}`, async () => {
       const random = randomStream(3);
       const [dy, kernel] = [randomMatrix(rows, out, random), randomMatrix(inputs, out, random)];
       const [frozenA, frozenB] = [randomMatrix(inputs, 4, random), randomMatrix(4, out, random)];
@@ -118,7 +132,7 @@ describeShaders('a product whose depth is cut into parts', () => {
       const packed = packColumns({kernel: tensorOf(kernel), indices, ...factors});
       const adapter = {loraA: tensorOf(loraA), loraDy: tensorOf(loraDy)};
       const run = () => approxActivationGrad({dy: tensorOf(dy), indices, packed, ...factors, ...adapter});
-      expect(await dispatchesOf(run)).to.equal(3);
+      expect(await dispatchesOf(run)).to.equal(4);
       const low = matMul(frozenA, frozenB);
       const kept = takeColumns(subtract(kernel, low), columns);
       await expectClose(
@@ -133,7 +147,6 @@ describeShaders('a product whose depth is cut into parts', () => {
   }
 
   it('equals the formula with either side transposed', async () => {
-    set({CELORA_NARROW_SLICE: 32});
     const installation = installFastMatMul();
     const usual = tf.env().getNumber('CELORA_FAST_MATMUL_LEAST_WORK');
     tf.env().set('CELORA_FAST_MATMUL_LEAST_WORK', 0);
