@@ -9,14 +9,12 @@ import {gpuMs, repeated, type Suite} from './suite.ts';
 const WIDTHS = [64, 512, 2048, 4096];
 const ROWS = [16, 128, 1024, 2048, 8192];
 const SHAPES = WIDTHS.flatMap((width) => ROWS.map((rows) => `${rows},${width},${width}`));
-const RANK = 16;
+const RANKS = [16, 64];
 /** Runs of a candidate in one measurement. */
 const REPEATS = 10;
 
 /** The depth is cut: workgroups that a product aims at / the least depth of a part. */
-const CUTS = [128, 256, 512, 1024].flatMap((workgroups) =>
-  [64, 128, 256].map((depth) => `${workgroups}/${depth}`),
-);
+const CUTS = [128, 256, 512].flatMap((workgroups) => [64, 128, 256].map((depth) => `${workgroups}/${depth}`));
 const flagsOf = (cut: string): Pick<Tuning, 'CELORA_CUT_WORKGROUPS' | 'CELORA_CUT_LEAST_DEPTH'> => {
   const [CELORA_CUT_WORKGROUPS, CELORA_CUT_LEAST_DEPTH] = cut.split('/').map(Number) as [number, number];
   return {CELORA_CUT_WORKGROUPS, CELORA_CUT_LEAST_DEPTH};
@@ -94,25 +92,30 @@ async function products(rows: number, inputs: number, out: number): Promise<Tune
   return all;
 }
 
-/** x · A, dy · Bᵀ and xᵀ · d of an adapter, by into how many parts the depth is cut. */
-async function skinnyProducts(rows: number, inputs: number, out: number): Promise<Tuned[]> {
+/** x · A, dy · Bᵀ and xᵀ · d of an adapter: by whole rows, cut into parts, and by stock tfjs. */
+async function skinnyProducts(rows: number, inputs: number, out: number, rank: number): Promise<Tuned[]> {
   const x = deviceRandomUniform([rows, inputs], 1) as tf.Tensor2D;
   const dy = deviceRandomUniform([rows, out], 2) as tf.Tensor2D;
-  const a = deviceRandomUniform([inputs, RANK], 3) as tf.Tensor2D;
-  const b = deviceRandomUniform([RANK, out], 4) as tf.Tensor2D;
-  const d = deviceRandomUniform([rows, RANK], 5) as tf.Tensor2D;
-  const forms: [string, () => tf.Tensor][] = [
-    ['xA', () => lowRankMatMul(x, a)],
-    ['dyBᵀ', () => lowRankMatMul(dy, b, {transposeB: true})],
-    ['xᵀd', () => lowRankMatMul(x, d, {transposeA: true})],
+  const a = deviceRandomUniform([inputs, rank], 3) as tf.Tensor2D;
+  const b = deviceRandomUniform([rank, out], 4) as tf.Tensor2D;
+  const d = deviceRandomUniform([rows, rank], 5) as tf.Tensor2D;
+  const forms = [
+    {name: 'xA', ours: () => lowRankMatMul(x, a), stock: () => tf.matMul(x, a)},
+    {
+      name: 'dyBᵀ',
+      ours: () => lowRankMatMul(dy, b, {transposeB: true}),
+      stock: () => tf.matMul(dy, b, false, true),
+    },
+    {name: 'xᵀd', ours: () => lowRankMatMul(x, d, {transposeA: true}), stock: () => tf.matMul(x, d, true)},
   ];
   const all: Tuned[] = [];
-  for (const [name, run] of forms) {
+  for (const {name, ours, stock} of forms) {
     const times: Record<string, Times> = {};
-    for (const cut of CUTS) times[cut] = await withFlags({CELORA_SKINNY_ROWS: 0, ...flagsOf(cut)}, run);
-    // the other form again where xᵀ has no rows to read, or they are short
-    times[ROWS_FORM] = await withFlags({CELORA_SKINNY_ROWS: NONE}, run);
-    all.push({product: `${name} ${rows},${inputs},${out}`, times});
+    for (const cut of CUTS) times[cut] = await withFlags({CELORA_SKINNY_ROWS: 0, ...flagsOf(cut)}, ours);
+    // the other form again where there are no rows to read, or they are short, or the rank is high
+    times[ROWS_FORM] = await withFlags({CELORA_SKINNY_ROWS: NONE}, ours);
+    times.stock = await measure(stock);
+    all.push({product: `${name} ${rows},${inputs},${out}, rank ${rank}`, times});
   }
   return all;
 }
@@ -154,14 +157,10 @@ export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
     if (![rows, inputs, out].every((size) => Number.isInteger(size) && size >= 1)) {
       throw new Error(`--shape must be N,in,out, but is '${shape}'`);
     }
-    for (const [kind, run] of Object.entries({products, skinny: skinnyProducts}) as [
-      keyof typeof found,
-      typeof products,
-    ][]) {
-      tf.engine().startScope();
-      found[kind].push(...(await run(rows, inputs, out)));
-      tf.engine().endScope();
-    }
+    tf.engine().startScope();
+    found.products.push(...(await products(rows, inputs, out)));
+    for (const rank of RANKS) found.skinny.push(...(await skinnyProducts(rows, inputs, out, rank)));
+    tf.engine().endScope();
     await save([found]);
   }
   const table = (all: readonly Tuned[], forms: readonly string[]) =>
@@ -173,8 +172,8 @@ export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
     );
   say('\nproducts: GPU ms of a call, in tiles of 128, of 64, and cut to workgroups/least depth');
   table(found.products, [WIDE, WHOLE, ...CUTS, 'stock']);
-  say(`\nskinny products, rank ${RANK}: GPU ms by whole rows, and cut to workgroups/least depth`);
-  table(found.skinny, [ROWS_FORM, ...CUTS]);
+  say('\nskinny products: GPU ms by whole rows, and cut to workgroups/least depth');
+  table(found.skinny, [ROWS_FORM, ...CUTS, 'stock']);
   const {least, cut, factor} = bestOf([...found.products, ...found.skinny]);
   const best: Partial<Tuning> = {CELORA_LEAST_TILES: least, ...flagsOf(cut)};
   say(`\nbest here: ${JSON.stringify(best)}; so chosen they cost ${factor.toFixed(3)} of the best`);
