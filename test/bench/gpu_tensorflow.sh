@@ -2,7 +2,7 @@
 # On a machine with an NVIDIA GPU: what the doctor says, the tests in float32, then the benchmarks, of backend 'tensorflow'.
 #   bash test/bench/gpu_tensorflow.sh [FOLDER for the results, default out/gpu] [PARTS: doctor tests ops gradient step large]
 # In the project's root, after npm ci and npm run build:native, where tfjs-node-gpu is found (in node_modules, or in a folder
-# of NODE_PATH) and so are CUDA's libraries. About seven minutes; a part that fails or takes too long stops no other.
+# of NODE_PATH) and so are CUDA's libraries. About eight minutes; a part that fails or takes too long stops no other.
 set -uo pipefail
 out=$(realpath -m "${1:-out/gpu}")
 shift || true
@@ -49,10 +49,11 @@ if wants gradient; then
   NVIDIA_TF32_OVERRIDE=0 bench 90 gradient-fp32 gradient $own --shape 2048,4096,11008 --shape 2048,1024,2816
 fi
 if wants step; then
-  bench 60 step-tf32 step --own $own
+  # the CPU's time counts in these, and V8 compiles a step's code for some 50 steps
+  bench 90 step-tf32 step --own $own --rounds 60
   bench 60 step-stock-ops step --own $stock
-  NVIDIA_TF32_OVERRIDE=0 bench 60 step-fp32 step --own $own
-  bench 60 step-bfloat16 step --own $own --base bfloat16 --rounds 5
+  NVIDIA_TF32_OVERRIDE=0 bench 90 step-fp32 step --own $own --rounds 60
+  bench 90 step-bfloat16 step --own $own --base bfloat16 --rounds 60
 fi
 if wants large; then
   large="--own $own --rounds 5 --shape 4096,11008,2,32,32,32000,8,1024"
