@@ -5,15 +5,17 @@
 
 namespace {
 
-#define ATTRIBUTES "heads: int;kvHeads: int;scale: float"
+#define ATTRIBUTES "heads: int;kvHeads: int;scale: float;tf32: int"
 
 struct AttentionOp {
   int64_t heads, kvHeads;
   float scale;
+  bool tf32;
   explicit AttentionOp(const Attributes& attributes)
       : heads(attributes.integer("heads")),
         kvHeads(attributes.integer("kvHeads")),
-        scale(attributes.real("scale")) {
+        scale(attributes.real("scale")),
+        tf32(attributes.integer("tf32") != 0) {
     if (kvHeads < 1 || heads < 1 || heads > 65535 || heads % kvHeads != 0) {
       throw InvalidInput("heads must be a multiple of kvHeads, but they are " + std::to_string(heads) + " and " +
                          std::to_string(kvHeads));
@@ -41,6 +43,17 @@ struct AttentionOp {
   }
 };
 
+// launch(kernel, name) for the kernel of this op's heads and precision.
+#define FOR_KERNEL(launch, prefix)                                    \
+  do {                                                                \
+    const bool narrow = attention.c <= 64;                            \
+    if (tf32 && call.multipliesTf32()) {                              \
+      narrow ? launch(prefix##64_tf32, #prefix "64_tf32") : launch(prefix##128_tf32, #prefix "128_tf32"); \
+    } else {                                                          \
+      narrow ? launch(prefix##64, #prefix "64") : launch(prefix##128, #prefix "128"); \
+    }                                                                 \
+  } while (false)
+
 // q [b · t, heads · c], k, v [b · t, kvHeads · c], or of rank 3 (, int32 segments [b, t]) → y, logSumExp [b, heads, t]
 struct CausalAttention : AttentionOp {
   int64_t t;
@@ -48,17 +61,15 @@ struct CausalAttention : AttentionOp {
   static constexpr OpDescription DESCRIPTION{"CausalAttention", "ff", "t: int;" ATTRIBUTES};
   void run(Call& call) const {
     const Input q = call.flattened(0, "q", {ANY, ANY});
-    Attention attention = attentionOf(call, q, t);
-    attention.scale *= 1.4426950408889634f;
+    const Attention attention = attentionOf(call, q, t);
     const float* k = call.flattened(1, "k", kvShape(q)).numbers();
     const float* v = call.flattened(2, "v", kvShape(q)).numbers();
     float* y = call.output(0, call.real(0, "q").shape);
     float* logSumExp = call.output(1, {q.shape[0] / t, heads, t});
-    if (attention.c <= 64) {
-      LAUNCH(call, attention_64, grid(q, t, WARPS), {32 * WARPS}, attention, q.numbers(), k, v, y, logSumExp);
-    } else {
-      LAUNCH(call, attention_128, grid(q, t, WARPS), {32 * WARPS}, attention, q.numbers(), k, v, y, logSumExp);
-    }
+    const auto launch = [&](auto* kernel, const char* name) {
+      call.launch(kernel, name, grid(q, t, WARPS), {32 * WARPS}, attention, q.numbers(), k, v, y, logSumExp);
+    };
+    FOR_KERNEL(launch, attention_);
   }
 };
 
@@ -81,27 +92,25 @@ struct CausalAttentionGrad : AttentionOp {
     float* dots = call.temporary(numbers);
     const int64_t size = sizeOf(numbers);
     LAUNCH(call, attention_dots, {(32 * size + BLOCK - 1) / BLOCK}, {BLOCK}, dy, y, dots, size, t, heads, attention.c);
-    const bool narrow = attention.c <= 64;
-    const int warps = warpsOfGradient(narrow ? 64 : 128);
-    const auto launch = [&](auto* kernel, const char* name, float* output) {
-      call.launch(kernel, name, grid(q, t, warps), {32u * warps}, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
+    const auto gradient = [&](Of of, float* output) {
+      const unsigned warps = warpsOf(attention.c <= 64 ? 64 : 128, of);
+      const auto launch = [&](auto* kernel, const char* name) {
+        call.launch(kernel, name, grid(q, t, warps), {32 * warps}, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
+      };
+      if (of == Q) FOR_KERNEL(launch, attention_grad_q_);
+      else if (of == K) FOR_KERNEL(launch, attention_grad_k_);
+      else FOR_KERNEL(launch, attention_grad_v_);
     };
-#define LAUNCH_GRADIENT(of, output) \
-  narrow ? launch(attention_grad_##of##_64, "attention_grad_" #of "_64", output) \
-         : launch(attention_grad_##of##_128, "attention_grad_" #of "_128", output)
-    float* dq = call.output(0, call.real(1, "q").shape);
-    LAUNCH_GRADIENT(q, dq);
+    gradient(Q, call.output(0, call.real(1, "q").shape));
     // heads that share a k and v have a part each
     const int64_t share = heads / kvHeads, kvSize = sizeOf(kvShape(q));
     float* parts = share == 1 ? nullptr : call.temporary({share, kvSize});
-    const auto overHeads = [&](int index, const Shape& shape, const auto& gradient) {
-      float* output = call.output(index, shape);
-      gradient(parts ? parts : output);
+    const auto overHeads = [&](Of of, float* output) {
+      gradient(of, parts ? parts : output);
       if (parts) LAUNCH(call, sum_parts, call.blocksFor(kvSize), {BLOCK}, parts, output, share, kvSize);
     };
-    overHeads(1, call.real(2, "k").shape, [&](float* output) { LAUNCH_GRADIENT(k, output); });
-    overHeads(2, call.real(3, "v").shape, [&](float* output) { LAUNCH_GRADIENT(v, output); });
-#undef LAUNCH_GRADIENT
+    overHeads(K, call.output(1, call.real(2, "k").shape));
+    overHeads(V, call.output(2, call.real(3, "v").shape));
   }
 };
 

@@ -23,8 +23,12 @@ __device__ inline Head headOf(const float* numbers, const Attention& a, int head
   return {numbers + batch * a.t * stride + (Size)head * a.c, stride};
 }
 
-__device__ inline int segmentOf(const Attention& a, int batch, int token) {
-  return a.segments ? a.segments[(Size)batch * a.t + min(token, a.t - 1)] : 0;
+// Whether query `query` and those after it see key `key` and those before it.
+__device__ inline bool allSeen(const Attention& a, int query, int key) { return !a.segments && key <= query; }
+__device__ inline bool sees(const Attention& a, int batch, int query, int key) {
+  if (key > query || !a.segments) return key <= query;
+  const int* segments = a.segments + (Size)batch * a.t;
+  return query < a.t && segments[query] == segments[key];
 }
 
 // A lane's place in tiles: g and t of tiles.cuh.
@@ -33,45 +37,56 @@ struct Lane {
 };
 __device__ inline Lane laneOf() { return {(int)threadIdx.x % 32 / 4, (int)threadIdx.x % 4}; }
 
-// C numbers of TOKENS tokens; so far apart that a warp's reads of tiles fall on all banks.
+// C numbers of TOKENS tokens, factors of products; so far apart that a warp's reads of tiles fall on all banks.
 template <int TOKENS, int C>
 struct alignas(16) Tokens {
   float numbers[TOKENS][C + 4];
 };
 
-// Numbers of tokens `first` …, 0 beyond the last and beyond a head's size. All threads of a block must call it.
-template <int TOKENS, int C>
+// Numbers of tokens `first` …, 0 beyond the last and beyond a head's size. All THREADS of a block must call it. A thread has
+// all of its reads under way before it needs the first.
+template <bool TF32, int THREADS, int TOKENS, int C>
 __device__ inline void read(Tokens<TOKENS, C>& tokens, const Head& head, const Attention& a, int first) {
+  constexpr int EACH = TOKENS * C / 4 / THREADS;
+  static_assert(EACH * THREADS * 4 == TOKENS * C);
   const bool aligned = a.c % 4 == 0;
-  for (int i = threadIdx.x; i < TOKENS * C / 4; i += blockDim.x) {
-    const int token = i / (C / 4), number = i % (C / 4) * 4;
-    const float4 none = {0, 0, 0, 0};
-    *(float4*)&tokens.numbers[token][number] =
-        first + token < a.t ? fourOf(head.numbers + (first + token) * head.stride, number, a.c, 1, aligned) : none;
+  float4 fours[EACH];
+#pragma unroll
+  for (int i = 0; i < EACH; i++) {
+    const int place = threadIdx.x + i * THREADS, token = first + place / (C / 4), number = place % (C / 4) * 4;
+    fours[i] = {0, 0, 0, 0};
+    if (token < a.t) fours[i] = fourOf(head.numbers + token * head.stride, number, a.c, 1, aligned);
+  }
+#pragma unroll
+  for (int i = 0; i < EACH; i++) {
+    const int place = threadIdx.x + i * THREADS;
+    *(float4*)&tokens.numbers[place / (C / 4)][place % (C / 4) * 4] = {
+        factorOf<TF32>(fours[i].x), factorOf<TF32>(fours[i].y), factorOf<TF32>(fours[i].z), factorOf<TF32>(fours[i].w)};
   }
 }
 
-// A warp's rows `row` … `row` + 15 as the left side of products, C deep.
+// A warp's rows `row` … `row` + 15, times `scale`, as the left side of products, C deep.
 template <int C>
 struct Rows {
   float tiles[C / 8][4];
 };
 
-template <int C>
-__device__ inline void readRows(Rows<C>& rows, const Head& head, const Attention& a, int row) {
+template <bool TF32, int C>
+__device__ inline void readRows(Rows<C>& rows, const Head& head, const Attention& a, int row, float scale) {
   const Lane lane = laneOf();
 #pragma unroll
   for (int k = 0; k < C / 8; k++) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       const int token = row + lane.g + i % 2 * 8, number = 8 * k + lane.t + i / 2 * 4;
-      rows.tiles[k][i] = token < a.t && number < a.c ? head.numbers[token * head.stride + number] : 0;
+      const float own = token < a.t && number < a.c ? head.numbers[token * head.stride + number] : 0;
+      rows.tiles[k][i] = factorOf<TF32>(scale * own);
     }
   }
 }
 
 // scores = rows · columnsᵀ: 16 rows and 8 · N columns.
-template <int C, int N>
+template <bool TF32, int C, int N>
 __device__ inline void scoresOf(float (&scores)[N][4], const Rows<C>& rows, const Tokens<8 * N, C>& columns) {
   const Lane lane = laneOf();
 #pragma unroll
@@ -85,13 +100,13 @@ __device__ inline void scoresOf(float (&scores)[N][4], const Rows<C>& rows, cons
     for (int j = 0; j < N; j++) {
       const float* column = &columns.numbers[8 * j + lane.g][8 * k + lane.t];
       const float tile[2] = {column[0], column[4]};
-      multiplyTiles(scores[j], rows.tiles[k], tile);
+      multiplyFactors<TF32>(scores[j], rows.tiles[k], tile);
     }
   }
 }
 
 // The same of rows that lie in shared memory, from its row `row` on.
-template <int C, int N, int TOKENS>
+template <bool TF32, int C, int N, int TOKENS>
 __device__ inline void scoresOf(float (&scores)[N][4], const Tokens<TOKENS, C>& rows, int row,
                                 const Tokens<8 * N, C>& columns) {
   const Lane lane = laneOf();
@@ -108,25 +123,26 @@ __device__ inline void scoresOf(float (&scores)[N][4], const Tokens<TOKENS, C>& 
     for (int j = 0; j < N; j++) {
       const float* column = &columns.numbers[8 * j + lane.g][8 * k + lane.t];
       const float tile[2] = {column[0], column[4]};
-      multiplyTiles(scores[j], own, tile);
+      multiplyFactors<TF32>(scores[j], own, tile);
     }
   }
 }
 
 // sums += weights · columns. Weights lie as scores do: a lane's columns 2t and 2t + 1 are taken for numbers t and t + 4 of the
 // depth, on both sides, so that they need not change places.
-template <int C, int N>
+template <bool TF32, int C, int N>
 __device__ inline void addWeighted(float (&sums)[C / 8][4], const float (&weights)[N][4],
                                    const Tokens<8 * N, C>& columns) {
   const Lane lane = laneOf();
 #pragma unroll
   for (int j = 0; j < N; j++) {
-    const float own[4] = {weights[j][0], weights[j][2], weights[j][1], weights[j][3]};
+    const float own[4] = {factorOf<TF32>(weights[j][0]), factorOf<TF32>(weights[j][2]), factorOf<TF32>(weights[j][1]),
+                          factorOf<TF32>(weights[j][3])};
 #pragma unroll
     for (int n = 0; n < C / 8; n++) {
       const float* column = &columns.numbers[8 * j + 2 * lane.t][8 * n + lane.g];
       const float tile[2] = {column[0], column[C + 4]};
-      multiplyTiles(sums[n], own, tile);
+      multiplyFactors<TF32>(sums[n], own, tile);
     }
   }
 }

@@ -95,6 +95,7 @@ class Call {
                         const unsigned short* b, int64_t strideB, bool turnedB, float* c);
   // Whether the device does.
   bool multipliesBfloat16() const { return !onGpu || gpu->multipliesBfloat16(); }
+  bool multipliesTf32() const { return !onGpu || gpu->multipliesTf32(); }
   void clear(float* numbers, int64_t size);
 
  private:

@@ -81,15 +81,8 @@ void check(int status, const char* what) {
 
 int typeOf(const Product& p) { return p.bfloat16 ? REAL_16B : REAL_32; }
 
-// NVIDIA's own switch, which all its libraries heed.
-bool allowsTf32() {
-  const char* text = getenv("NVIDIA_TF32_OVERRIDE");
-  return text == nullptr || strcmp(text, "0") != 0;
-}
-
 int computeOf(const Product& p) {
-  static const bool allowed = allowsTf32();
-  return p.tf32 && allowed && !p.bfloat16 ? COMPUTE_32F_FAST_TF32 : COMPUTE_32F;
+  return p.tf32 && allowsTf32() && !p.bfloat16 ? COMPUTE_32F_FAST_TF32 : COMPUTE_32F;
 }
 
 uint32_t alignmentOf(const void* pointer) {
@@ -155,6 +148,14 @@ struct Shaped {
 };
 
 }  // namespace
+
+bool allowsTf32() {
+  static const bool allowed = [] {
+    const char* text = getenv("NVIDIA_TF32_OVERRIDE");
+    return text == nullptr || strcmp(text, "0") != 0;
+  }();
+  return allowed;
+}
 
 struct Cublas::State {
   Handle handle = nullptr;

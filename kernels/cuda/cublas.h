@@ -21,6 +21,9 @@ struct Product {
   bool bfloat16;
 };
 
+// Whether products may round their factors to TF32: NVIDIA's own switch, which all its libraries heed.
+bool allowsTf32();
+
 // Gives so many bytes of the device's memory until the op ends.
 using Allocate = std::function<void*(size_t)>;
 

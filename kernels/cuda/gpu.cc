@@ -97,6 +97,8 @@ void Gpu::multiply(const Product& product, void* stream, const Allocate& allocat
 
 bool Gpu::multipliesBfloat16() const { return state->major >= 8; }
 
+bool Gpu::multipliesTf32() const { return state->major >= 8 && allowsTf32(); }
+
 void Gpu::clear(void* memory, size_t bytes, void* stream) {
   checkCuda(cuMemsetD8Async(memory, 0, bytes, stream), "cuMemsetD8Async");
 }

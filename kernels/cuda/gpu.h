@@ -13,6 +13,8 @@ class Gpu {
   void multiply(const Product& product, void* stream, const Allocate& allocate);
   // Whether `multiply` takes bfloat16 numbers.
   bool multipliesBfloat16() const;
+  // Whether tensor cores take float32 factors rounded to TF32, and may.
+  bool multipliesTf32() const;
   void clear(void* memory, size_t bytes, void* stream);
 
  private:

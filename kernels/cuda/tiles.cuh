@@ -27,6 +27,13 @@ __device__ inline void multiplyTiles(float (&c)[4], const float (&a)[4], const f
   multiplyUpper(c, upperA, lowerB);
   multiplyUpper(c, upperA, upperB);
 }
+
+// As tensor cores take it in TF32: rounded, where they would cut it.
+__device__ inline float toTf32(float x) {
+  unsigned bits;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+  return __uint_as_float(bits);
+}
 #else
 // Not inlined: it is long, and kernels have a hundred of them.
 __device__ NOT_INLINED inline float4 multiplyOnLanes(float4 c, float4 a, float b0, float b1) {
@@ -54,4 +61,19 @@ __device__ inline void multiplyTiles(float (&c)[4], const float (&a)[4], const f
   c[2] = sums.z;
   c[3] = sums.w;
 }
+
+__device__ inline float toTf32(float x) { return x; }
+__device__ inline void multiplyUpper(float (&c)[4], const float (&a)[4], const float (&b)[2]) { multiplyTiles(c, a, b); }
 #endif
+
+// A factor for products in TF32, or as it is.
+template <bool TF32>
+__device__ inline float factorOf(float x) {
+  return TF32 ? toTf32(x) : x;
+}
+// Of such factors.
+template <bool TF32>
+__device__ inline void multiplyFactors(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
+  if constexpr (TF32) multiplyUpper(c, a, b);
+  else multiplyTiles(c, a, b);
+}

@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {runKernel} from '../../src/kernels/register.ts';
+import type {TensorFlowBackend} from '../../src/kernels/tensorflow/backend.ts';
+import {TF32_FLAG} from '../../src/kernels/tensorflow/products.ts';
 import * as names from '../../src/kernels/transformer_kernel_names.ts';
 import {describeOwn, expectClose} from '../backends.ts';
 import {attentionOperands, attentionTitle, segmentsOf, sizesOf} from '../ops/attention.ts';
@@ -8,7 +10,49 @@ import * as reference from '../reference/transformer.ts';
 
 type Tensors = tf.Tensor[];
 
-describeOwn('attention in tiles', () => {
+/** What attention in TF32 may be off by: factors have 11 bits. On the CPU they keep all of theirs. */
+const TF32_ERROR = 2e-3;
+
+async function check(sizes: reference.AttentionSizes, packed: boolean, tolerance: number): Promise<void> {
+  const {batch, t, numHeads, numKvHeads, headDim} = sizes;
+  const operands = attentionOperands(sizes, 3);
+  const values = operands.map((operand) => operand.values) as [Float64Array, Float64Array, Float64Array];
+  const dy = random(operands[0].shape, 4);
+  const ids = packed ? segmentsOf(sizes, 5).map((id, i) => (i % 40 < 35 ? 7 : id)) : undefined;
+  const options = ids ? {segments: ids} : {};
+  const segments = ids && tf.tensor2d(ids, [batch, t], 'int32');
+  const [q, k, v] = operands.map(tensorOf) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const attrs = {numHeads, numKvHeads, scale: 1 / Math.sqrt(headDim)};
+  const inputs = segments ? [q, k, v, segments] : [q, k, v];
+  const [y, logSumExp] = runKernel<Tensors>(names.CausalAttention, inputs, attrs);
+  const expected = reference.causalAttention(values, sizes, options);
+  await expectClose(y!, expected.y, tolerance);
+  await expectClose(logSumExp!, expected.logSumExp, tolerance);
+  const gradients = runKernel<Tensors>(
+    names.CausalAttentionGrad,
+    {dy: tensorOf(dy), q, k, v, y, logSumExp, segments},
+    attrs,
+  );
+  for (const [i, gradient] of reference.causalAttentionGrad(dy.values, values, sizes, options).entries()) {
+    await expectClose(gradients[i]!, gradient, tolerance);
+  }
+}
+
+const isUsingGpu = () => (tf.backend() as TensorFlowBackend).isUsingGpuDevice;
+
+/** Products of the backend tensorflow on a GPU in TF32, or not. */
+async function withTf32(tf32: boolean, run: () => Promise<void>): Promise<void> {
+  if (tf.getBackend() !== 'tensorflow') return run();
+  const before = tf.env().getBool(TF32_FLAG);
+  tf.env().set(TF32_FLAG, tf32);
+  try {
+    await run();
+  } finally {
+    tf.env().set(TF32_FLAG, before);
+  }
+}
+
+describeOwn('attention in tiles', (backend) => {
   /** More tokens than a tile has rows or columns; heads of both widths of tiles, whole slices of 16 and parts of them. */
   const SIZES = [
     {sizes: sizesOf(1, 130, 4, 2, 64), packed: false},
@@ -18,32 +62,12 @@ describeOwn('attention in tiles', () => {
     {sizes: sizesOf(1, 5, 2, 1, 130), packed: false},
   ];
   for (const {sizes, packed} of SIZES) {
-    it(`equals the formulas: ${attentionTitle(sizes)}${packed ? ', with segments' : ''}`, async () => {
-      const {batch, t, numHeads, numKvHeads, headDim} = sizes;
-      const operands = attentionOperands(sizes, 3);
-      const values = operands.map((operand) => operand.values) as [Float64Array, Float64Array, Float64Array];
-      const dy = random(operands[0].shape, 4);
-      const ids = packed ? segmentsOf(sizes, 5).map((id, i) => (i % 40 < 35 ? 7 : id)) : undefined;
-      const options = ids ? {segments: ids} : {};
-      const segments = ids && tf.tensor2d(ids, [batch, t], 'int32');
-      const [q, k, v] = operands.map(tensorOf) as [tf.Tensor, tf.Tensor, tf.Tensor];
-      const attrs = {numHeads, numKvHeads, scale: 1 / Math.sqrt(headDim)};
-      const inputs = segments ? [q, k, v, segments] : [q, k, v];
-      const [y, logSumExp] = runKernel<Tensors>(names.CausalAttention, inputs, attrs);
-      const expected = reference.causalAttention(values, sizes, options);
-      await expectClose(y!, expected.y, 1e-5);
-      await expectClose(logSumExp!, expected.logSumExp, 1e-5);
-      const gradients = runKernel<Tensors>(
-        names.CausalAttentionGrad,
-        {dy: tensorOf(dy), q, k, v, y, logSumExp, segments},
-        attrs,
-      );
-      for (const [i, gradient] of reference
-        .causalAttentionGrad(dy.values, values, sizes, options)
-        .entries()) {
-        await expectClose(gradients[i]!, gradient, 1e-5);
-      }
-    });
+    const title = `${attentionTitle(sizes)}${packed ? ', with segments' : ''}`;
+    it(`equals the formulas: ${title}`, () => withTf32(false, () => check(sizes, packed, 1e-5)));
+    if (backend === 'tensorflow') {
+      it(`equals the formulas in TF32: ${title}`, () =>
+        withTf32(true, () => check(sizes, packed, isUsingGpu() ? TF32_ERROR : 1e-5)));
+    }
   }
 
   it('takes large scores over several tiles, the largest of a row in any of them', async () => {

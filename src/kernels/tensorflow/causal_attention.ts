@@ -8,6 +8,7 @@ import {
   type CausalAttentionInputs,
 } from '../transformer_kernel_names.ts';
 import type {TensorFlowBackend} from './backend.ts';
+import {tf32} from './products.ts';
 import {asItLies} from './row_ops.ts';
 import {runOp} from './run_op.ts';
 
@@ -16,7 +17,11 @@ const LARGEST_HEAD = 128;
 
 const fits = (q: TensorInfo, {numHeads}: CausalAttentionAttrs) => q.shape[2]! / numHeads <= LARGEST_HEAD;
 
-const countsOf = ({numHeads: heads, numKvHeads: kvHeads}: CausalAttentionAttrs) => ({heads, kvHeads});
+const countsOf = ({numHeads: heads, numKvHeads: kvHeads}: CausalAttentionAttrs) => ({
+  heads,
+  kvHeads,
+  tf32: tf32(),
+});
 
 export function causalAttention(
   backend: TensorFlowBackend,

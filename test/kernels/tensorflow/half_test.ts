@@ -42,7 +42,7 @@ describeOwnOps('ops of matrices at half precision', () => {
       watch.reset();
       loraMatMul({x, kernel});
       activationGrad({dy: tensorOf(dy), kernel});
-      expect(watch.ops).to.deep.equal(['Celora5LoRAMatMul', 'Celora5ActivationGrad']);
+      expect(watch.ops).to.deep.equal(['Celora6LoRAMatMul', 'Celora6ActivationGrad']);
       expect(watch.uploads).to.not.deep.include(kernel.words.shape);
     } finally {
       watch.dispose();
