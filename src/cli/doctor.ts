@@ -114,13 +114,14 @@ export async function examine({project, wanted, host, gpu}: DoctorOptions): Prom
   const tensorflow = found && (await inspect(found, wantsLibraries ? gpu : undefined, host));
   const here = project === process.cwd() ? '' : ` --dir ${project}`;
   const setup = `npx tfjs-celora setup tensorflow${here}`;
-  const state = {tensorflow, gpu, probe: backends.tensorflow};
+  // without this package no backend could be tried, and only that is known to be wrong
+  const state = {tensorflow, gpu, probe: self && backends.tensorflow};
   const problems = [
     ...packageProblems(packages, project),
     ...tensorflowProblems({...state, host, wanted: wanted === 'tensorflow', setup}),
   ];
   const tried = wanted && backends[wanted];
-  if (tried?.works === false && wanted !== 'tensorflow') {
+  if (self !== undefined && tried?.works === false && wanted !== 'tensorflow') {
     problems.push({problem: tried.reason, mend: tried.mend ?? OTHERWISE});
   }
   const runs = tried?.works ?? BACKENDS.some((name) => backends[name].works);

@@ -61,7 +61,8 @@ export async function inspect(
 interface Case {
   tensorflow: Report['tensorflow'];
   gpu: Gpu | undefined;
-  probe: Probe;
+  /** Undefined if it could not be tried. */
+  probe: Probe | undefined;
   host: Host;
   /** Whether backend 'tensorflow' is the one that has to work. */
   wanted: boolean;
@@ -71,7 +72,7 @@ interface Case {
 
 /** Whether TensorFlow was set up for the GPU that there is, and takes the CPU in silence. */
 export const fallsBack = ({tensorflow, gpu, probe}: Pick<Case, 'tensorflow' | 'gpu' | 'probe'>): boolean =>
-  gpu !== undefined && tensorflow?.build !== 'cpu' && probe.works && probe.onGPU === false;
+  gpu !== undefined && tensorflow?.build !== 'cpu' && probe?.works === true && probe.onGPU === false;
 
 /** What to do about a GPU that TensorFlow does not take although all its libraries are there. */
 const otherReason = ({env}: Host): string =>
@@ -86,12 +87,12 @@ export function tensorflowProblems(of: Case): Problem[] {
   if (refusal !== undefined) return wanted ? [{problem: refusal.message, mend: refusal.mend}] : [];
   const mend = `${setup} --${tensorflow?.build ?? (gpu === undefined ? 'cpu' : 'gpu')}`;
   if (tensorflow === undefined) {
-    return wanted && !probe.works ? [{problem: probe.reason, mend}] : [];
+    return wanted && probe?.works === false ? [{problem: probe.reason, mend}] : [];
   }
   const problems: Problem[] = [];
   const {version, build, missing, folder} = tensorflow;
   if (missing.length > 0) problems.push({problem: `missing in ${folder}: ${missing.join(', ')}`, mend});
-  else if (!probe.works) problems.push({problem: probe.reason, mend});
+  else if (probe?.works === false) problems.push({problem: probe.reason, mend});
   if (version !== undefined && !isAmong(version, TRIED_VERSIONS)) {
     problems.push({
       problem: `tfjs's binding works with TensorFlow ${TRIED_VERSIONS}, and this is ${version}`,

@@ -46,6 +46,16 @@ describe('tfjs-celora doctor where there is nothing', () => {
   });
   after(() => rmSync(folder, {recursive: true}));
 
+  it('says what to install, and that alone, whatever is wanted', () => {
+    for (const backend of absence() === undefined ? ['wasm', 'tensorflow'] : ['wasm']) {
+      const {code, report} = doctorWith('', '--dir', folder, '--backend', backend);
+      expect(code).to.equal(1);
+      expect(report.problems.map(({mend}) => mend.split(' ').slice(0, 2).join(' '))).to.deep.equal([
+        'npm install',
+      ]);
+    }
+  });
+
   it('says what to install, and fails', () => {
     const {code, report} = doctorWith('', '--dir', folder);
     expect(code).to.equal(1);
@@ -267,5 +277,12 @@ describe('tfjs-celora doctor on TensorFlow', () => {
       {problem: broken.reason, mend: `${setup} --gpu`},
     ]);
     expect(tensorflowProblems({...without, wanted: false})).to.deep.equal([]);
+  });
+
+  it('says nothing of it where it could not be tried', async () => {
+    const {tensorflow} = await check(works, {found: null});
+    const untried = {tensorflow, gpu: undefined, probe: undefined, host, setup, wanted: true};
+    expect(tensorflowProblems(untried)).to.deep.equal([]);
+    expect(fallsBack({...untried, gpu})).to.equal(false);
   });
 });
