@@ -256,18 +256,30 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fide
       stock('matMul', 'fixes', 'freeing'),
       stock('matMul', 'fixes', 'freeing', 'checkpoints'),
     ];
+    const plain = our('exact LoRA, this package', {keep: 1, headKeep: 1});
+    // a tied head is no layer of its own
+    const headToo = (suffix: string, base?: Base) =>
+      config.tiedHead
+        ? []
+        : [
+            our(`CE-LoRA keep .25, head keep .25${suffix}`, {
+              keep: 0.25,
+              headKeep: 0.25,
+              ...(base && {base}),
+            }),
+          ];
     const ours = [
-      our('exact LoRA, this package', {keep: 1, headKeep: 1}),
+      plain,
       our('CE-LoRA keep .5, head exact', {keep: 0.5, headKeep: 1}),
       our('CE-LoRA keep .25, head exact', {keep: 0.25, headKeep: 1}),
-      our('CE-LoRA keep .25, head keep .25', {keep: 0.25, headKeep: 0.25}),
+      ...headToo(''),
     ];
     // each beside the same one with a float32 base, but for the last, which is to take little memory
     const based = (base: Base) => [
-      ours[0]!,
+      plain,
       our(`exact LoRA, base ${base}`, {keep: 1, headKeep: 1, base}),
-      ours[3]!,
-      our(`CE-LoRA keep .25, head keep .25, base ${base}`, {keep: 0.25, headKeep: 0.25, base}),
+      ...headToo(''),
+      ...headToo(`, base ${base}`, base),
       our(`exact LoRA, base ${base}, checkpointed`, {keep: 1, headKeep: 1, base, checkpointed: true}),
     ];
     const wanted = ({name}: Candidate) => only === undefined || only.some((part) => name.includes(part));
@@ -275,7 +287,9 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fide
       own || base
         ? [
             ...(await measure((base ? based(base) : ours).filter(wanted), rounds)),
-            ...(base ? [] : await encodingCached(() => measure([ours[0]!, ours[3]!].filter(wanted), rounds))),
+            ...(base
+              ? []
+              : await encodingCached(() => measure([plain, ...headToo('')].filter(wanted), rounds))),
           ]
         : [...(await measure(unfixed, rounds)), ...(await measure([...fixed, ...ours], rounds))];
     const own1 = (results.find(({ceiling}) => ceiling === 1) ?? results[0])!.stepMs;
