@@ -9,6 +9,7 @@ const result = (losses: number[]): MethodResult => ({
   losses,
   evaluations: [],
   seconds: 1,
+  secondsPerStep: 1,
   tokensPerSecond: 1,
   multiplyAdds: 1,
 });

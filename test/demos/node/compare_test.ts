@@ -165,11 +165,16 @@ describe('compare', () => {
 });
 
 describe('verdict', () => {
-  const result = (loss: number | null, seconds: number, multiplyAdds: number): MethodResult => ({
+  const result = (
+    loss: number | null,
+    secondsPerStep: number | null,
+    multiplyAdds: number,
+  ): MethodResult => ({
     loss,
     losses: [2],
     evaluations: [],
-    seconds,
+    seconds: 1,
+    secondsPerStep,
     tokensPerSecond: 1,
     multiplyAdds,
   });
@@ -178,12 +183,20 @@ describe('verdict', () => {
 
   it('says who won, whoever it is', () => {
     expect(about(result(1.5, 2, 60), result(1.25, 3, 80))).to.equal(
-      'Lower held-out loss: exact LoRA, by 0.2500. Faster: CE-LoRA, 1.50 times. ' +
+      'Lower held-out loss: exact LoRA, by 0.2500. Faster: CE-LoRA, 1.50 times ' +
+        '(in the second half of its steps one took CE-LoRA 2000 ms, exact LoRA 3000 ms). ' +
         'CE-LoRA left out 25 % of the multiply-adds in Dense layers.',
     );
-    expect(about(result(1.25, 4, 80), result(1.5, 2, 80))).to.equal(
-      'Lower held-out loss: CE-LoRA, by 0.2500. Faster: exact LoRA, 2.00 times. ' +
+    expect(about(result(1.25, 0.04567, 80), result(1.5, 0.04, 80))).to.equal(
+      'Lower held-out loss: CE-LoRA, by 0.2500. Faster: exact LoRA, 1.14 times ' +
+        '(in the second half of its steps one took CE-LoRA 45.7 ms, exact LoRA 40 ms). ' +
         'CE-LoRA left out 0 % of the multiply-adds in Dense layers.',
+    );
+  });
+
+  it('says nothing of time where there were too few steps', () => {
+    expect(about(result(1.5, null, 60), result(1.25, null, 80))).to.equal(
+      'Lower held-out loss: exact LoRA, by 0.2500. CE-LoRA left out 25 % of the multiply-adds in Dense layers.',
     );
   });
 

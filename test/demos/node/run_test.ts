@@ -19,7 +19,15 @@ import {
 } from './demo.ts';
 import {curves, readChart} from './drawing.ts';
 
-const METHOD_KEYS = ['evaluations', 'loss', 'losses', 'multiplyAdds', 'seconds', 'tokensPerSecond'];
+const METHOD_KEYS = [
+  'evaluations',
+  'loss',
+  'losses',
+  'multiplyAdds',
+  'seconds',
+  'secondsPerStep',
+  'tokensPerSecond',
+];
 const PROJECTIONS = 'self_attn.q self_attn.k self_attn.v self_attn.o mlp.gate mlp.up mlp.down'.split(' ');
 
 const peft = (layer: string, side: string) => `base_model.model.${layer}.lora_${side}.weight`;
@@ -46,7 +54,8 @@ describe('the Node demo on a Llama', () => {
 
   it('says what it does, samples before and after, and who won', () => {
     const {baseLoss, celora, exact} = run;
-    const winner = (key: 'loss' | 'seconds') => (celora![key]! <= exact![key]! ? 'CE-LoRA' : 'exact LoRA');
+    const winner = (key: 'loss' | 'secondsPerStep') =>
+      celora![key]! <= exact![key]! ? 'CE-LoRA' : 'exact LoRA';
     expect(linesOf(ended.stdout).map((line) => line.replace(/⟩ .*"$/, '⟩ …"'))).to.deep.equal([
       `backend wasm: ${run.device}`,
       `llama: 2 layers, hidden 12; 2700 training tokens, ${18 * SEQ} held-out tokens`,
@@ -60,7 +69,7 @@ describe('the Node demo on a Llama', () => {
       `${path('out')}: adapter/, loss.svg, run.json`,
     ]);
     expect(run.verdict).to.include(`Lower held-out loss: ${winner('loss')}, by `);
-    expect(run.verdict).to.include(`Faster: ${winner('seconds')}, `);
+    expect(run.verdict).to.include(`Faster: ${winner('secondsPerStep')}, `);
   });
 
   it('shows its progress in plain lines where there is no terminal', () => {
@@ -88,6 +97,7 @@ describe('the Node demo on a Llama', () => {
       expect(result.losses).to.have.length(12);
       expect(result.loss).to.be.below(run.baseLoss!);
       expect(result.losses.at(-1)).to.be.below(result.losses[0]!);
+      expect(result.secondsPerStep!).to.be.within(0, result.seconds / 6);
       expect(result.tokensPerSecond).to.be.closeTo((12 * 2 * SEQ) / result.seconds, 1e-6);
     }
   });
