@@ -59,6 +59,6 @@ if wants large; then
   large="--own $own --rounds 5 --shape 4096,11008,2,32,32,32000,8,1024"
   bench 90 step-large-tf32 step $large
   NVIDIA_TF32_OVERRIDE=0 bench 120 step-large-fp32 step $large
-  bench 90 step-large-bfloat16 step $large --base bfloat16
+  bench 120 step-large-bfloat16 step $large --base bfloat16
 fi
 exit $failed

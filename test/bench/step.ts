@@ -274,10 +274,11 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fide
       our('CE-LoRA keep .25, head exact', {keep: 0.25, headKeep: 1}),
       ...headToo(''),
     ];
-    // each beside the same one with a float32 base, but for the last, which is to take little memory
+    // the last one is to take little memory
     const based = (base: Base) => [
       plain,
       our(`exact LoRA, base ${base}`, {keep: 1, headKeep: 1, base}),
+      our(`CE-LoRA keep .25, head exact, base ${base}`, {keep: 0.25, headKeep: 1, base}),
       ...headToo(''),
       ...headToo(`, base ${base}`, base),
       our(`exact LoRA, base ${base}, checkpointed`, {keep: 1, headKeep: 1, base, checkpointed: true}),
