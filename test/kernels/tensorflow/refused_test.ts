@@ -96,7 +96,10 @@ describeOwnOps('ops given what does not fit', () => {
       outputs: 2,
     };
     fails({...attention, counts: {heads: 3, kvHeads: 2, tf32: 0}}, 'heads must be a multiple of kvHeads');
-    fails({...attention, counts: {heads: 4, kvHeads: 4, tf32: 0, t: 2}}, 'CausalAttention: q must have 4 heads');
+    fails(
+      {...attention, counts: {heads: 4, kvHeads: 4, tf32: 0, t: 2}},
+      'CausalAttention: q must have 4 heads',
+    );
     fails(
       {...attention, counts: {heads: 3, kvHeads: 3, tf32: 0, t: 4}},
       'CausalAttention: q must be of texts of 4 tokens, but is [2, 6]',
