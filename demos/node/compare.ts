@@ -24,7 +24,7 @@ export interface MethodResult {
   evaluations: Evaluation[];
   /** Of the whole run; the method that runs first compiles what both use. */
   seconds: number;
-  /** The mean of the second half of the steps, when everything is compiled; null of fewer than two steps. */
+  /** The mean of the second half of the steps, when everything is compiled; null where there were fewer than two. */
   secondsPerStep: number | null;
   tokensPerSecond: number;
   /** Multiply-adds of the Dense layers over the whole run. */
@@ -53,10 +53,10 @@ function configFor(method: Method, celora: CELoRAConfig): CELoRAConfig {
   return method === 'celora' ? celora : {...celora, keep: 1};
 }
 
-/** Seconds from one step's end to the next, in the second half of them. */
-function secondsPerStep(ends: number[]): number | null {
-  const half = ends.slice(Math.floor((ends.length - 1) / 2));
-  return half.length < 2 ? null : (half.at(-1)! - half[0]!) / 1000 / (half.length - 1);
+/** The mean of the second half of the steps, whose times are in milliseconds. */
+function secondsPerStep(times: readonly number[]): number | null {
+  const half = times.slice(Math.ceil(times.length / 2));
+  return half.length === 0 ? null : half.reduce((sum, time) => sum + time, 0) / 1000 / half.length;
 }
 
 /** Held-out loss of the model as it is now; null if it was interrupted. */
@@ -94,7 +94,8 @@ async function fineTune(task: Task, method: Method, options: Options, hooks: Hoo
   const unitsPerStep = task.unitsPerBatch * options.accumulate;
   const bar = progressBar(TITLES[method], task.steps, 'steps');
   const start = performance.now();
-  const ends: number[] = [];
+  const times: number[] = [];
+  let last = start;
   let before = 0;
   const saveAdapter = async () => {
     if (method === 'celora') await hooks.onTrained();
@@ -105,9 +106,14 @@ async function fineTune(task: Task, method: Method, options: Options, hooks: Hoo
       before = step;
       bar.update(step);
     },
+    onPause() {
+      last = performance.now();
+    },
     onStep(step, loss, heldOut) {
-      ends.push(performance.now());
-      const perSecond = ((step - before) * unitsPerStep) / ((performance.now() - start) / 1000);
+      const now = performance.now();
+      times.push(now - last);
+      last = now;
+      const perSecond = ((step - before) * unitsPerStep) / ((now - start) / 1000);
       const best = heldOut === undefined ? '' : `, held out ${heldOut.toFixed(3)}`;
       bar.update(step, {info: `, loss ${loss.toFixed(3)}${best}, ${perSecond.toFixed(0)} ${task.unit}/s`});
     },
@@ -134,7 +140,7 @@ async function fineTune(task: Task, method: Method, options: Options, hooks: Hoo
     losses,
     evaluations,
     seconds,
-    secondsPerStep: secondsPerStep(ends),
+    secondsPerStep: secondsPerStep(times),
     tokensPerSecond: (losses.length * unitsPerStep) / seconds,
     multiplyAdds: adds,
   };
@@ -172,7 +178,11 @@ export function verdict({celora, exact}: Comparison): string {
 /** Whose step took less time, once everything was compiled; nothing where there were too few. */
 function timesOfSteps({secondsPerStep: celora}: MethodResult, {secondsPerStep: exact}: MethodResult): string {
   if (celora === null || exact === null) return '';
-  const [faster, ratio] = celora <= exact ? ['CE-LoRA', exact / celora] : ['exact LoRA', celora / exact];
-  const [ours, theirs] = [celora, exact].map((seconds) => `${Number((1000 * seconds).toPrecision(3))} ms`);
-  return `Faster: ${faster}, ${ratio.toFixed(2)} times (in the second half of its steps one took CE-LoRA ${ours}, exact LoRA ${theirs}). `;
+  const faster = celora <= exact ? 'CE-LoRA' : 'exact LoRA';
+  const [less, more] = [Math.min(celora, exact), Math.max(celora, exact)];
+  const milliseconds = (seconds: number) => Number((1000 * seconds).toPrecision(3));
+  return (
+    `Faster: ${faster}, ${(more / less).toFixed(2)} times: ${milliseconds(less)} ms a step instead of ${milliseconds(more)} ` +
+    '(mean of the second half). '
+  );
 }

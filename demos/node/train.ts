@@ -12,6 +12,8 @@ export interface TrainHooks {
   onStep: (step: number, loss: number, heldOut: number | undefined) => void;
   /** The steps of the run that this one goes on from. */
   onResume: (step: number) => void;
+  /** After an evaluation or a checkpoint, whose time is no step's. */
+  onPause: () => void;
 }
 
 /** Trains what is trainable in the task's model. @param name Of the folder of its checkpoints. */
@@ -19,7 +21,7 @@ export async function train(
   task: Task,
   name: string,
   options: Options,
-  {signal, onStep, onResume}: TrainHooks,
+  {signal, onStep, onResume, onPause}: TrainHooks,
 ): Promise<FineTuneResult> {
   const {lr, warmup, clip, accumulate, checkpointLayers, evalEvery, patience, resume, saveEvery} = options;
   let heldOut: number | undefined;
@@ -40,6 +42,7 @@ export async function train(
         if (event.type === 'step') onStep(event.step, event.loss, heldOut);
         if (event.type === 'eval') heldOut = event.loss;
         if (event.type === 'resume') onResume(event.step);
+        if (event.type === 'eval' || event.type === 'checkpoint') onPause();
       },
     });
   } catch (error) {

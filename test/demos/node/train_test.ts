@@ -35,6 +35,7 @@ describe('train', () => {
     signal: new AbortController().signal,
     onStep: () => {},
     onResume: () => {},
+    onPause: () => {},
     ...changes,
   });
 
@@ -82,6 +83,21 @@ describe('train', () => {
       second!.loss,
     ]);
     expect(await readdir(path('a', 'checkpoints'))).to.deep.equal(['celora']);
+  });
+
+  it('says what comes between its steps', async () => {
+    const seen: string[] = [];
+    const {task: one, model} = task();
+    const options = optionsOf('pauses', '--eval-every', '2', '--save-every', '3');
+    await train(
+      one,
+      'x',
+      options,
+      hooks({onStep: (step) => seen.push(`step ${step}`), onPause: () => seen.push('pause')}),
+    );
+    model.dispose();
+    // the last step is evaluated and saved
+    expect(seen.join()).to.equal('step 1,step 2,pause,step 3,pause,step 4,pause,pause');
   });
 
   it('does not clip with --clip 0', async () => {
