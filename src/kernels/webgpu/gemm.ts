@@ -42,31 +42,31 @@ export interface Gemm {
   batch?: number;
 }
 
-const WIDE_SLICE = 16;
-/** On an H100, xW of 16 rows takes 0.033 / 0.103 / 0.201 ms at 512² / 2048² / 4096²; in slices of 16 0.035 / 0.112 / 0.278. */
-const NARROW_SLICE = 32;
+/** Rows and columns of a workgroup's tile. */
+const TILE = 64;
 
 /** How a product is shared out among workgroups. */
 interface Tiling {
-  /** Rows and columns of a thread. */
-  run: 4 | 8;
-  /** Numbers along the depth that a workgroup holds at a time: with either run, both factors take 16 KB. */
-  slice: number;
+  /** Rows and columns of a thread: a tile has 64 or 256 threads. */
+  run: 8 | 4;
+  /** Numbers along the depth that a workgroup holds at a time. */
+  slice: 16 | 32;
   /** Length of a part of the depth, and how many there are. */
   part: number;
   parts: number;
 }
 
-/** In tiles of 128 × 128, else of 64 × 64, else with the depth cut into parts: the first that occupies the GPU. */
+/** With tiles of 64 threads, else of 256, else of 256 and with the depth cut into parts: the first that occupies the GPU. */
 function tilingOf({m, n, segments, rows, batch = 1}: Gemm): Tiling {
-  const tilesOf = (side: number) => Math.ceil(m / side) * Math.ceil(n / side) * batch;
-  const occupies = (tiles: number) => tiles >= tuned('CELORA_LEAST_TILES');
+  const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE) * batch;
+  const least = tuned('CELORA_LEAST_TILES');
   const {depth} = segments[0]!;
   const whole = {part: depth, parts: 1};
-  if (occupies(tilesOf(128))) return {run: 8, slice: WIDE_SLICE, ...whole};
-  const tiles = tilesOf(64);
-  const cuttable = batch === 1 && rows === undefined && !occupies(tiles);
-  return {run: 4, slice: NARROW_SLICE, ...(cuttable ? cutDepth(depth, NARROW_SLICE, tiles) : whole)};
+  if (tiles >= 4 * least) return {run: 8, slice: 16, ...whole};
+  // on an H100, xW of 16 rows takes 0.033 / 0.103 / 0.201 ms at 512² / 2048² / 4096²; in slices of 16 0.035 / 0.112 / 0.278
+  const slice = 32;
+  const cuttable = batch === 1 && rows === undefined && tiles < least;
+  return {run: 4, slice, ...(cuttable ? cutDepth(depth, slice, tiles) : whole)};
 }
 
 /** Runs the product into `output`. */
@@ -126,7 +126,6 @@ function multiply(
     const readers = matrices.map(({name}) => instantiate(readerOf(name), name));
     return [...(half ? [shaders.decode_half] : []), ...readers, shaders.activation, shaders.gemm].join('\n');
   };
-  const tile = 16 * run;
   dispatch(backend, {
     label,
     source,
@@ -163,6 +162,6 @@ function multiply(
       part,
     },
     floats: {scale},
-    workgroups: [Math.ceil(n / tile), Math.ceil(m / tile), parts > 1 ? parts : batch],
+    workgroups: [Math.ceil(n / TILE), Math.ceil(m / TILE), parts > 1 ? parts : batch],
   });
 }
