@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# On a machine with an NVIDIA GPU: what the doctor says, the tests in float32, then the benchmarks, of backend 'tensorflow'.
+# On a machine with an NVIDIA GPU: what the doctor says, the tests, then the benchmarks, of backend 'tensorflow'.
 #   bash test/bench/gpu_tensorflow.sh [FOLDER for the results, default out/gpu] [PARTS: doctor tests ops gradient step large]
 # In the project's root, after npm ci and npm run build:native, where tfjs-node-gpu is found (in node_modules, or in a folder
 # of NODE_PATH) and so are CUDA's libraries. About eight minutes; a part that fails or takes too long stops no other.
@@ -39,6 +39,9 @@ if wants tests; then
   # TF32 would be off by 1e-3
   CELORA_BACKENDS=tensorflow CELORA_OWN=true NVIDIA_TF32_OVERRIDE=0 part 200 tests \
     node node_modules/mocha/bin/mocha.js 'test/{kernels,ops,gradients}/**/*_test.ts' --grep '\[tensorflow' --reporter dot
+  # but for the tests of TF32 itself, which that variable keeps from it
+  CELORA_BACKENDS=tensorflow CELORA_OWN=true part 60 tests-tf32 \
+    node node_modules/mocha/bin/mocha.js 'test/kernels/**/*_test.ts' --grep '\[tensorflow.* in TF32' --reporter dot
 fi
 if wants ops; then
   bench 60 ops ops --rounds 5

@@ -17,7 +17,7 @@ import {weightOperand} from './half.ts';
 import {asItLies} from './row_ops.ts';
 import {runSingle} from './run_op.ts';
 
-/** Whether products on a GPU may round their factors to TF32, as TensorFlow's own do. */
+/** Whether products on a GPU, attention's too, may round their factors to TF32, as TensorFlow's own products do. */
 export const TF32_FLAG = 'CELORA_TENSORFLOW_TF32';
 
 export const tf32 = (): boolean => env().getBool(TF32_FLAG);

@@ -42,7 +42,8 @@ describeOwnOps('ops of matrices at half precision', () => {
       watch.reset();
       loraMatMul({x, kernel});
       activationGrad({dy: tensorOf(dy), kernel});
-      expect(watch.ops).to.deep.equal(['Celora6LoRAMatMul', 'Celora6ActivationGrad']);
+      const ops = watch.ops.map((name) => name.replace(/^Celora\d+/, ''));
+      expect(ops).to.deep.equal(['LoRAMatMul', 'ActivationGrad']);
       expect(watch.uploads).to.not.deep.include(kernel.words.shape);
     } finally {
       watch.dispose();
