@@ -14,30 +14,11 @@ const GRID = 64u / RUN;
 const THREADS = GRID * GRID;
 
 alias Sums = array<vec4f, RUN * RUN / 4u>;
-alias Moved = array<vec4f, 4>;
-// [k][i / 4], the latter as what each of a thread's RUN / 4 vec4s is the how manieth of: only one index is not known beforehand
-alias Tile = array<array<array<vec4f, GRID>, RUN / 4u>, SLICE>;
-
-var<workgroup> tileA: Tile;
-var<workgroup> tileB: Tile;
-
-// A block of 4 × 4 numbers that is turned on its way lies elsewhere for each k / 4, else the writers would meet in one bank.
-const SPREAD = 32u / SLICE;
-//#if A_KM
-const SPREAD_A = 0u;
-//#else
-const SPREAD_A = SPREAD;
-//#end
-//#if B_KN
-const SPREAD_B = 0u;
-//#else
-const SPREAD_B = SPREAD;
-//#end
 
 // Adds the outer product of one k of the slice.
 fn multiply(acc: ptr<function, Sums>, k: u32, tx: u32, ty: u32) {
-  let y = ty ^ (k / 4u * SPREAD_A);
-  let x = tx ^ (k / 4u * SPREAD_B);
+  let y = ty ^ spreadA(k);
+  let x = tx ^ spreadB(k);
 //#if WIDE
   let a0 = tileA[k][0][y];
   let a1 = tileA[k][1][y];
@@ -92,56 +73,6 @@ fn multiplySlice(acc: ptr<function, Sums>, tx: u32, ty: u32) {
 //#end
 }
 
-//#if A_KM
-// A: numbers i … i + 3 of row k.
-fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
-  if (k >= u.depth0) { return vec4f(0); }
-  return load_a0(batch * u.batchA + k * u.strideA, i, u.m);
-}
-//#else
-// A: numbers k … k + 3 of row i, which is the last one beyond it: what it gives is not stored.
-fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
-  let row = min(i, u.m - 1u);
-//#if SEGMENTS_2
-  if (segment == 1u) { return load_a1(row * u.depth1, k, u.depth1); }
-//#end
-//#if SEGMENTS_3
-  if (segment == 2u) { return load_a2(row * u.depth2, k, u.depth2); }
-//#end
-//#if ROWS
-  return weights[row] * load_a0(rows[row] * u.strideA, k, u.depth0);
-//#else
-  return load_a0(batch * u.batchA + row * u.strideA, k, u.depth0);
-//#end
-}
-//#end
-
-//#if B_KN
-// B: numbers j … j + 3 of row k.
-fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
-//#if SEGMENTS_2
-  if (segment == 1u) {
-    if (k >= u.depth1) { return vec4f(0); }
-    return load_b1(k * u.n, j, u.n);
-  }
-//#end
-  if (k >= u.depth0) { return vec4f(0); }
-  return load_b0(batch * u.batchB + k * u.strideB, j, u.n);
-}
-//#else
-// B: numbers k … k + 3 of row j.
-fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
-  let row = min(j, u.n - 1u);
-//#if SEGMENTS_2
-  if (segment == 1u) { return load_b1(row * u.depth1, k, u.depth1); }
-//#end
-//#if SEGMENTS_3
-  if (segment == 2u) { return load_b2(row * u.depth2, k, u.depth2); }
-//#end
-  return load_b0(batch * u.batchB + row * u.strideB, k, u.depth0);
-}
-//#end
-
 fn store(i: u32, j: u32, batch: u32, value: vec4f) {
   if (i >= u.m || j >= u.n) { return; }
 //#if ROWS
@@ -194,7 +125,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //#end
   load(&movedA, &movedB, 0u, first, thread, row0, column0, batch);
   for (var k = first; k < end; k += SLICE) {
-    put(&movedA, &movedB, thread);
+    put(&movedA, &movedB, 0u, thread);
     workgroupBarrier();
     // the next slice is under way while this one is multiplied
     if (k + SLICE < end) { load(&movedA, &movedB, 0u, k + SLICE, thread, row0, column0, batch); }
@@ -205,7 +136,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //#if SEGMENTS_2
   for (var k = 0u; k < depth1; k += SLICE) {
     load(&movedA, &movedB, 1u, k, thread, row0, column0, batch);
-    put(&movedA, &movedB, thread);
+    put(&movedA, &movedB, 1u, thread);
     workgroupBarrier();
     for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
     workgroupBarrier();
@@ -214,7 +145,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //#if SEGMENTS_3
   for (var k = 0u; k < depth2; k += SLICE) {
     load(&movedA, &movedB, 2u, k, thread, row0, column0, batch);
-    put(&movedA, &movedB, thread);
+    put(&movedA, &movedB, 2u, thread);
     workgroupBarrier();
     for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
     workgroupBarrier();
@@ -255,86 +186,4 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   store(i + 2u, j, group.z, activate(u.scale * acc[2] + bias0));
   store(i + 3u, j, group.z, activate(u.scale * acc[3] + bias0));
 //#end
-}
-
-// What a thread moves of a slice, in registers on its way from memory, of A, of B or of both: a block of 4 × 4 numbers that is
-// turned (rows along k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the last ones B.
-const SLICE4 = SLICE / 4u;
-const MOVERS = SLICE4 * 16u;
-const FIRST_B = THREADS - MOVERS;
-
-fn load(a: ptr<function, Moved>, b: ptr<function, Moved>, segment: u32, start: u32, thread: u32, row0: u32, column0: u32, batch: u32) {
-  if (MOVERS == THREADS || thread < MOVERS) {
-//#if A_KM
-    let k = start + thread / 16u;
-    let i = row0 + (thread % 16u) * 4u;
-    (*a)[0] = readA(segment, k, i, batch);
-    (*a)[1] = readA(segment, k + SLICE4, i, batch);
-    (*a)[2] = readA(segment, k + 2u * SLICE4, i, batch);
-    (*a)[3] = readA(segment, k + 3u * SLICE4, i, batch);
-//#else
-    let k = start + (thread % SLICE4) * 4u;
-    let i = row0 + (thread / SLICE4) * 4u;
-    (*a)[0] = readA(segment, k, i, batch);
-    (*a)[1] = readA(segment, k, i + 1u, batch);
-    (*a)[2] = readA(segment, k, i + 2u, batch);
-    (*a)[3] = readA(segment, k, i + 3u, batch);
-//#end
-  }
-  if (MOVERS == THREADS || thread >= FIRST_B) {
-    let item = thread - FIRST_B;
-//#if B_KN
-    let k = start + item / 16u;
-    let j = column0 + (item % 16u) * 4u;
-    (*b)[0] = readB(segment, k, j, batch);
-    (*b)[1] = readB(segment, k + SLICE4, j, batch);
-    (*b)[2] = readB(segment, k + 2u * SLICE4, j, batch);
-    (*b)[3] = readB(segment, k + 3u * SLICE4, j, batch);
-//#else
-    let k = start + (item % SLICE4) * 4u;
-    let j = column0 + (item / SLICE4) * 4u;
-    (*b)[0] = readB(segment, k, j, batch);
-    (*b)[1] = readB(segment, k, j + 1u, batch);
-    (*b)[2] = readB(segment, k, j + 2u, batch);
-    (*b)[3] = readB(segment, k, j + 3u, batch);
-//#end
-  }
-}
-
-fn put(a: ptr<function, Moved>, b: ptr<function, Moved>, thread: u32) {
-  if (MOVERS == THREADS || thread < MOVERS) {
-//#if A_KM
-    let k = thread / 16u;
-    let i = thread % 16u;
-    tileA[k][i / GRID][i % GRID] = (*a)[0];
-    tileA[k + SLICE4][i / GRID][i % GRID] = (*a)[1];
-    tileA[k + 2u * SLICE4][i / GRID][i % GRID] = (*a)[2];
-    tileA[k + 3u * SLICE4][i / GRID][i % GRID] = (*a)[3];
-//#else
-    let k4 = thread % SLICE4;
-    let i = (thread / SLICE4) ^ (k4 * SPREAD);
-    tileA[4u * k4][i / GRID][i % GRID] = vec4f((*a)[0].x, (*a)[1].x, (*a)[2].x, (*a)[3].x);
-    tileA[4u * k4 + 1u][i / GRID][i % GRID] = vec4f((*a)[0].y, (*a)[1].y, (*a)[2].y, (*a)[3].y);
-    tileA[4u * k4 + 2u][i / GRID][i % GRID] = vec4f((*a)[0].z, (*a)[1].z, (*a)[2].z, (*a)[3].z);
-    tileA[4u * k4 + 3u][i / GRID][i % GRID] = vec4f((*a)[0].w, (*a)[1].w, (*a)[2].w, (*a)[3].w);
-//#end
-  }
-  if (MOVERS == THREADS || thread >= FIRST_B) {
-    let item = thread - FIRST_B;
-//#if B_KN
-    let k = item / 16u;
-    let j = item % 16u;
-    tileB[k][j / GRID][j % GRID] = (*b)[0];
-    tileB[k + SLICE4][j / GRID][j % GRID] = (*b)[1];
-    tileB[k + 2u * SLICE4][j / GRID][j % GRID] = (*b)[2];
-    tileB[k + 3u * SLICE4][j / GRID][j % GRID] = (*b)[3];
-//#else
-    let k4 = item % SLICE4;
-    let j = (item / SLICE4) ^ (k4 * SPREAD);
-    tileB[4u * k4][j / GRID][j % GRID] = vec4f((*b)[0].x, (*b)[1].x, (*b)[2].x, (*b)[3].x);
-    tileB[4u * k4 + 1u][j / GRID][j % GRID] = vec4f((*b)[0].y, (*b)[1].y, (*b)[2].y, (*b)[3].y);
-    tileB[4u * k4 + 2u][j / GRID][j % GRID] = vec4f((*b)[0].z, (*b)[1].z, (*b)[2].z, (*b)[3].z);
-    tileB[4u * k4 + 3u][j / GRID][j % GRID] = vec4f((*b)[0].w, (*b)[1].w, (*b)[2].w, (*b)[3].w);
-//#end
-  }
 }

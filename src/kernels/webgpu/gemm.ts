@@ -124,7 +124,8 @@ function multiply(
   };
   const source = () => {
     const readers = matrices.map(({name}) => instantiate(readerOf(name), name));
-    return [...(half ? [shaders.decode_half] : []), ...readers, shaders.activation, shaders.gemm].join('\n');
+    const decode = half ? [shaders.decode_half] : [];
+    return [...decode, ...readers, shaders.activation, shaders.gemm_slice, shaders.gemm].join('\n');
   };
   dispatch(backend, {
     label,
@@ -139,6 +140,7 @@ function multiply(
       SEGMENTS_2: segments.length > 1,
       SEGMENTS_3: segments.length > 2,
       A_KM: turnedA,
+      GATHERED: indices !== undefined,
       B_KN: plainB,
       ROWS: rows !== undefined,
       BIAS: bias !== undefined,

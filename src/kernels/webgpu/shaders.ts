@@ -831,21 +831,23 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }
 `;
 
-export const gathered_matrix = `// The same for a matrix whose columns are chosen: column k is column indices[k] of the buffer NAME of single numbers.
+export const gathered_matrix = `// The same for a matrix whose columns are chosen: column k is column indices[k] of the buffer NAME of single numbers. The four
+// are SLICE / 4 columns apart: threads beside each other then read columns that are, and share what the cache fetches.
 fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
+  const APART = SLICE / 4u;
 //#if WHOLE
   return vec4f(
     NAME[start + indices[column]],
-    NAME[start + indices[column + 1u]],
-    NAME[start + indices[column + 2u]],
-    NAME[start + indices[column + 3u]],
+    NAME[start + indices[column + APART]],
+    NAME[start + indices[column + 2u * APART]],
+    NAME[start + indices[column + 3u * APART]],
   );
 //#else
   var v = vec4f(0);
   if (column < width) { v.x = NAME[start + indices[column]]; }
-  if (column + 1u < width) { v.y = NAME[start + indices[column + 1u]]; }
-  if (column + 2u < width) { v.z = NAME[start + indices[column + 2u]]; }
-  if (column + 3u < width) { v.w = NAME[start + indices[column + 3u]]; }
+  if (column + APART < width) { v.y = NAME[start + indices[column + APART]]; }
+  if (column + 2u * APART < width) { v.z = NAME[start + indices[column + 2u * APART]]; }
+  if (column + 3u * APART < width) { v.w = NAME[start + indices[column + 3u * APART]]; }
   return v;
 //#end
 }
@@ -867,30 +869,11 @@ const GRID = 64u / RUN;
 const THREADS = GRID * GRID;
 
 alias Sums = array<vec4f, RUN * RUN / 4u>;
-alias Moved = array<vec4f, 4>;
-// [k][i / 4], the latter as what each of a thread's RUN / 4 vec4s is the how manieth of: only one index is not known beforehand
-alias Tile = array<array<array<vec4f, GRID>, RUN / 4u>, SLICE>;
-
-var<workgroup> tileA: Tile;
-var<workgroup> tileB: Tile;
-
-// A block of 4 × 4 numbers that is turned on its way lies elsewhere for each k / 4, else the writers would meet in one bank.
-const SPREAD = 32u / SLICE;
-//#if A_KM
-const SPREAD_A = 0u;
-//#else
-const SPREAD_A = SPREAD;
-//#end
-//#if B_KN
-const SPREAD_B = 0u;
-//#else
-const SPREAD_B = SPREAD;
-//#end
 
 // Adds the outer product of one k of the slice.
 fn multiply(acc: ptr<function, Sums>, k: u32, tx: u32, ty: u32) {
-  let y = ty ^ (k / 4u * SPREAD_A);
-  let x = tx ^ (k / 4u * SPREAD_B);
+  let y = ty ^ spreadA(k);
+  let x = tx ^ spreadB(k);
 //#if WIDE
   let a0 = tileA[k][0][y];
   let a1 = tileA[k][1][y];
@@ -945,56 +928,6 @@ fn multiplySlice(acc: ptr<function, Sums>, tx: u32, ty: u32) {
 //#end
 }
 
-//#if A_KM
-// A: numbers i … i + 3 of row k.
-fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
-  if (k >= u.depth0) { return vec4f(0); }
-  return load_a0(batch * u.batchA + k * u.strideA, i, u.m);
-}
-//#else
-// A: numbers k … k + 3 of row i, which is the last one beyond it: what it gives is not stored.
-fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
-  let row = min(i, u.m - 1u);
-//#if SEGMENTS_2
-  if (segment == 1u) { return load_a1(row * u.depth1, k, u.depth1); }
-//#end
-//#if SEGMENTS_3
-  if (segment == 2u) { return load_a2(row * u.depth2, k, u.depth2); }
-//#end
-//#if ROWS
-  return weights[row] * load_a0(rows[row] * u.strideA, k, u.depth0);
-//#else
-  return load_a0(batch * u.batchA + row * u.strideA, k, u.depth0);
-//#end
-}
-//#end
-
-//#if B_KN
-// B: numbers j … j + 3 of row k.
-fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
-//#if SEGMENTS_2
-  if (segment == 1u) {
-    if (k >= u.depth1) { return vec4f(0); }
-    return load_b1(k * u.n, j, u.n);
-  }
-//#end
-  if (k >= u.depth0) { return vec4f(0); }
-  return load_b0(batch * u.batchB + k * u.strideB, j, u.n);
-}
-//#else
-// B: numbers k … k + 3 of row j.
-fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
-  let row = min(j, u.n - 1u);
-//#if SEGMENTS_2
-  if (segment == 1u) { return load_b1(row * u.depth1, k, u.depth1); }
-//#end
-//#if SEGMENTS_3
-  if (segment == 2u) { return load_b2(row * u.depth2, k, u.depth2); }
-//#end
-  return load_b0(batch * u.batchB + row * u.strideB, k, u.depth0);
-}
-//#end
-
 fn store(i: u32, j: u32, batch: u32, value: vec4f) {
   if (i >= u.m || j >= u.n) { return; }
 //#if ROWS
@@ -1047,7 +980,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //#end
   load(&movedA, &movedB, 0u, first, thread, row0, column0, batch);
   for (var k = first; k < end; k += SLICE) {
-    put(&movedA, &movedB, thread);
+    put(&movedA, &movedB, 0u, thread);
     workgroupBarrier();
     // the next slice is under way while this one is multiplied
     if (k + SLICE < end) { load(&movedA, &movedB, 0u, k + SLICE, thread, row0, column0, batch); }
@@ -1058,7 +991,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //#if SEGMENTS_2
   for (var k = 0u; k < depth1; k += SLICE) {
     load(&movedA, &movedB, 1u, k, thread, row0, column0, batch);
-    put(&movedA, &movedB, thread);
+    put(&movedA, &movedB, 1u, thread);
     workgroupBarrier();
     for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
     workgroupBarrier();
@@ -1067,7 +1000,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //#if SEGMENTS_3
   for (var k = 0u; k < depth2; k += SLICE) {
     load(&movedA, &movedB, 2u, k, thread, row0, column0, batch);
-    put(&movedA, &movedB, thread);
+    put(&movedA, &movedB, 2u, thread);
     workgroupBarrier();
     for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
     workgroupBarrier();
@@ -1109,12 +1042,103 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   store(i + 3u, j, group.z, activate(u.scale * acc[3] + bias0));
 //#end
 }
+`;
+
+export const gemm_slice = `// The slices of gemm.wgsl's factors, from memory through registers into workgroup memory.
+
+alias Moved = array<vec4f, 4>;
+// [k][i / 4], the latter in two: which of a thread's vec4s, and where in the grid. Then no index of a read can be too large but
+// the last, which is the same for many k.
+alias Tile = array<array<array<vec4f, GRID>, RUN / 4u>, SLICE>;
+
+var<workgroup> tileA: Tile;
+var<workgroup> tileB: Tile;
 
 // What a thread moves of a slice, in registers on its way from memory, of A, of B or of both: a block of 4 × 4 numbers that is
 // turned (rows along k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the last ones B.
 const SLICE4 = SLICE / 4u;
 const MOVERS = SLICE4 * 16u;
 const FIRST_B = THREADS - MOVERS;
+
+// Where a row of a tile is turned to, so that threads beside each other, which put different rows, do so into different banks.
+const SPREAD = 8u / SLICE4;
+fn spreadA(k: u32) -> u32 {
+//#if A_KM
+  return 0u;
+//#else
+//#if GATHERED
+  return k % SLICE4 * SPREAD;
+//#else
+  return k / 4u * SPREAD;
+//#end
+//#end
+}
+fn spreadB(k: u32) -> u32 {
+//#if B_KN
+  return 0u;
+//#else
+  return k / 4u * SPREAD;
+//#end
+}
+
+fn putA(k: u32, i: u32, value: vec4f) {
+  let at = i ^ spreadA(k);
+  tileA[k][at / GRID][at % GRID] = value;
+}
+fn putB(k: u32, j: u32, value: vec4f) {
+  let at = j ^ spreadB(k);
+  tileB[k][at / GRID][at % GRID] = value;
+}
+
+//#if A_KM
+// A: numbers i … i + 3 of row k.
+fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
+  if (k >= u.depth0) { return vec4f(0); }
+  return load_a0(batch * u.batchA + k * u.strideA, i, u.m);
+}
+//#else
+// A: numbers k … k + 3 (of a gathered one k, k + SLICE4, …) of row i, which is the last one beyond it: what it gives is not stored.
+fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
+  let row = min(i, u.m - 1u);
+//#if SEGMENTS_2
+  if (segment == 1u) { return load_a1(row * u.depth1, k, u.depth1); }
+//#end
+//#if SEGMENTS_3
+  if (segment == 2u) { return load_a2(row * u.depth2, k, u.depth2); }
+//#end
+//#if ROWS
+  return weights[row] * load_a0(rows[row] * u.strideA, k, u.depth0);
+//#else
+  return load_a0(batch * u.batchA + row * u.strideA, k, u.depth0);
+//#end
+}
+//#end
+
+//#if B_KN
+// B: numbers j … j + 3 of row k.
+fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
+//#if SEGMENTS_2
+  if (segment == 1u) {
+    if (k >= u.depth1) { return vec4f(0); }
+    return load_b1(k * u.n, j, u.n);
+  }
+//#end
+  if (k >= u.depth0) { return vec4f(0); }
+  return load_b0(batch * u.batchB + k * u.strideB, j, u.n);
+}
+//#else
+// B: numbers k … k + 3 of row j.
+fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
+  let row = min(j, u.n - 1u);
+//#if SEGMENTS_2
+  if (segment == 1u) { return load_b1(row * u.depth1, k, u.depth1); }
+//#end
+//#if SEGMENTS_3
+  if (segment == 2u) { return load_b2(row * u.depth2, k, u.depth2); }
+//#end
+  return load_b0(batch * u.batchB + row * u.strideB, k, u.depth0);
+}
+//#end
 
 fn load(a: ptr<function, Moved>, b: ptr<function, Moved>, segment: u32, start: u32, thread: u32, row0: u32, column0: u32, batch: u32) {
   if (MOVERS == THREADS || thread < MOVERS) {
@@ -1126,7 +1150,11 @@ fn load(a: ptr<function, Moved>, b: ptr<function, Moved>, segment: u32, start: u
     (*a)[2] = readA(segment, k + 2u * SLICE4, i, batch);
     (*a)[3] = readA(segment, k + 3u * SLICE4, i, batch);
 //#else
+//#if GATHERED
+    let k = start + (thread % SLICE4) * select(4u, 1u, segment == 0u);
+//#else
     let k = start + (thread % SLICE4) * 4u;
+//#end
     let i = row0 + (thread / SLICE4) * 4u;
     (*a)[0] = readA(segment, k, i, batch);
     (*a)[1] = readA(segment, k, i + 1u, batch);
@@ -1154,22 +1182,29 @@ fn load(a: ptr<function, Moved>, b: ptr<function, Moved>, segment: u32, start: u
   }
 }
 
-fn put(a: ptr<function, Moved>, b: ptr<function, Moved>, thread: u32) {
+fn put(a: ptr<function, Moved>, b: ptr<function, Moved>, segment: u32, thread: u32) {
   if (MOVERS == THREADS || thread < MOVERS) {
 //#if A_KM
     let k = thread / 16u;
     let i = thread % 16u;
-    tileA[k][i / GRID][i % GRID] = (*a)[0];
-    tileA[k + SLICE4][i / GRID][i % GRID] = (*a)[1];
-    tileA[k + 2u * SLICE4][i / GRID][i % GRID] = (*a)[2];
-    tileA[k + 3u * SLICE4][i / GRID][i % GRID] = (*a)[3];
+    putA(k, i, (*a)[0]);
+    putA(k + SLICE4, i, (*a)[1]);
+    putA(k + 2u * SLICE4, i, (*a)[2]);
+    putA(k + 3u * SLICE4, i, (*a)[3]);
 //#else
-    let k4 = thread % SLICE4;
-    let i = (thread / SLICE4) ^ (k4 * SPREAD);
-    tileA[4u * k4][i / GRID][i % GRID] = vec4f((*a)[0].x, (*a)[1].x, (*a)[2].x, (*a)[3].x);
-    tileA[4u * k4 + 1u][i / GRID][i % GRID] = vec4f((*a)[0].y, (*a)[1].y, (*a)[2].y, (*a)[3].y);
-    tileA[4u * k4 + 2u][i / GRID][i % GRID] = vec4f((*a)[0].z, (*a)[1].z, (*a)[2].z, (*a)[3].z);
-    tileA[4u * k4 + 3u][i / GRID][i % GRID] = vec4f((*a)[0].w, (*a)[1].w, (*a)[2].w, (*a)[3].w);
+//#if GATHERED
+    // what gathered_matrix reads is SLICE4 apart
+    let step = select(1u, SLICE4, segment == 0u);
+    let k = (thread % SLICE4) * select(4u, 1u, segment == 0u);
+//#else
+    const step = 1u;
+    let k = (thread % SLICE4) * 4u;
+//#end
+    let i = thread / SLICE4;
+    putA(k, i, vec4f((*a)[0].x, (*a)[1].x, (*a)[2].x, (*a)[3].x));
+    putA(k + step, i, vec4f((*a)[0].y, (*a)[1].y, (*a)[2].y, (*a)[3].y));
+    putA(k + 2u * step, i, vec4f((*a)[0].z, (*a)[1].z, (*a)[2].z, (*a)[3].z));
+    putA(k + 3u * step, i, vec4f((*a)[0].w, (*a)[1].w, (*a)[2].w, (*a)[3].w));
 //#end
   }
   if (MOVERS == THREADS || thread >= FIRST_B) {
@@ -1177,17 +1212,17 @@ fn put(a: ptr<function, Moved>, b: ptr<function, Moved>, thread: u32) {
 //#if B_KN
     let k = item / 16u;
     let j = item % 16u;
-    tileB[k][j / GRID][j % GRID] = (*b)[0];
-    tileB[k + SLICE4][j / GRID][j % GRID] = (*b)[1];
-    tileB[k + 2u * SLICE4][j / GRID][j % GRID] = (*b)[2];
-    tileB[k + 3u * SLICE4][j / GRID][j % GRID] = (*b)[3];
+    putB(k, j, (*b)[0]);
+    putB(k + SLICE4, j, (*b)[1]);
+    putB(k + 2u * SLICE4, j, (*b)[2]);
+    putB(k + 3u * SLICE4, j, (*b)[3]);
 //#else
-    let k4 = item % SLICE4;
-    let j = (item / SLICE4) ^ (k4 * SPREAD);
-    tileB[4u * k4][j / GRID][j % GRID] = vec4f((*b)[0].x, (*b)[1].x, (*b)[2].x, (*b)[3].x);
-    tileB[4u * k4 + 1u][j / GRID][j % GRID] = vec4f((*b)[0].y, (*b)[1].y, (*b)[2].y, (*b)[3].y);
-    tileB[4u * k4 + 2u][j / GRID][j % GRID] = vec4f((*b)[0].z, (*b)[1].z, (*b)[2].z, (*b)[3].z);
-    tileB[4u * k4 + 3u][j / GRID][j % GRID] = vec4f((*b)[0].w, (*b)[1].w, (*b)[2].w, (*b)[3].w);
+    let k = (item % SLICE4) * 4u;
+    let j = item / SLICE4;
+    putB(k, j, vec4f((*b)[0].x, (*b)[1].x, (*b)[2].x, (*b)[3].x));
+    putB(k + 1u, j, vec4f((*b)[0].y, (*b)[1].y, (*b)[2].y, (*b)[3].y));
+    putB(k + 2u, j, vec4f((*b)[0].z, (*b)[1].z, (*b)[2].z, (*b)[3].z));
+    putB(k + 3u, j, vec4f((*b)[0].w, (*b)[1].w, (*b)[2].w, (*b)[3].w));
 //#end
   }
 }
