@@ -19,9 +19,9 @@ const flagsOf = (cut: string): Pick<Tuning, 'CELORA_CUT_WORKGROUPS' | 'CELORA_CU
   const [CELORA_CUT_WORKGROUPS, CELORA_CUT_LEAST_DEPTH] = cut.split('/').map(Number) as [number, number];
   return {CELORA_CUT_WORKGROUPS, CELORA_CUT_LEAST_DEPTH};
 };
-/** With 64 threads a tile, 8 × 8 numbers each. */
+/** In tiles of 128 × 128. */
 const WIDE = 'wide';
-/** With 256 threads a tile, uncut. */
+/** In tiles of 64 × 64, uncut. */
 const WHOLE = 'whole';
 /** Skinny products that read whole rows. */
 const ROWS_FORM = 'rows';
@@ -36,8 +36,8 @@ interface Times {
 /** A product that has been measured with several values of what it is tuned by. */
 interface Tuned {
   product: string;
-  /** Of a skinny product none. */
-  tiles?: number;
+  /** Of 128 × 128 and of 64 × 64; of a skinny product none. */
+  tiles?: {wide: number; narrow: number};
   times: Record<string, Times>;
 }
 
@@ -62,7 +62,7 @@ async function withFlags(flags: Partial<Tuning>, run: () => tf.Tensor): Promise<
   }
 }
 
-/** With 64 threads a tile, with 256 whole and cut, and by stock tfjs. */
+/** In tiles of 128 × 128, of 64 × 64 whole and cut, and by stock tfjs. */
 async function products(rows: number, inputs: number, out: number): Promise<Tuned[]> {
   const x = deviceRandomUniform([rows, inputs], 1) as tf.Tensor2D;
   const dy = deviceRandomUniform([rows, out], 2) as tf.Tensor2D;
@@ -78,14 +78,15 @@ async function products(rows: number, inputs: number, out: number): Promise<Tune
   ];
   const all: Tuned[] = [];
   for (const {name, n, ours, stock} of forms) {
-    const tiles = Math.ceil(rows / 64) * Math.ceil(n / 64);
+    const tilesOf = (side: number) => Math.ceil(rows / side) * Math.ceil(n / side);
     const times: Record<string, Times> = {};
-    times[WIDE] = await withFlags({CELORA_LEAST_TILES: 0}, ours);
+    times[WIDE] = await withFlags({CELORA_LEAST_TILES: 1}, ours);
     times[WHOLE] = await withFlags({CELORA_LEAST_TILES: NONE, CELORA_CUT_WORKGROUPS: 1}, ours);
     for (const cut of CUTS) {
       times[cut] = await withFlags({CELORA_LEAST_TILES: NONE, ...flagsOf(cut)}, ours);
     }
     times.stock = await measure(stock);
+    const tiles = {wide: tilesOf(128), narrow: tilesOf(64)};
     all.push({product: `${name} ${rows},${inputs},${out}`, tiles, times});
   }
   return all;
@@ -131,12 +132,12 @@ function loss(all: readonly Tuned[], choose: (one: Tuned) => string): number {
 /** The least tiles and the cut that together choose best for `all`, and what the products then cost. */
 function bestOf(all: readonly Tuned[]): {least: number; cut: string; factor: number} {
   const ours = all.map(({times: {stock: _, [ROWS_FORM]: __, ...times}, ...one}) => ({...one, times}));
-  const leasts = [...new Set(ours.flatMap(({tiles}) => (tiles ? [tiles / 4, tiles] : [])))].concat(NONE);
+  const leasts = [...new Set(ours.flatMap(({tiles}) => Object.values(tiles ?? {})))].concat(NONE);
   const choices = leasts.flatMap((least) =>
     CUTS.map((cut) => {
       const factor = loss(ours, ({tiles}) => {
-        if (tiles && tiles >= 4 * least) return WIDE;
-        return tiles && tiles >= least ? WHOLE : cut;
+        if (tiles && tiles.wide >= least) return WIDE;
+        return tiles && tiles.narrow >= least ? WHOLE : cut;
       });
       return {least, cut, factor};
     }),
@@ -169,7 +170,7 @@ export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
         ...all.map(({product, times}) => [product, ...forms.map((form) => msOf(times[form]!).toFixed(3))]),
       ]),
     );
-  say('\nproducts: GPU ms of a call, with 64 threads a tile, with 256, and cut to workgroups/least depth');
+  say('\nproducts: GPU ms of a call, in tiles of 128, of 64, and cut to workgroups/least depth');
   table(found.products, [WIDE, WHOLE, ...CUTS, 'stock']);
   say('\nskinny products: GPU ms by whole rows, and cut to workgroups/least depth');
   table(found.skinny, [ROWS_FORM, ...CUTS, 'stock']);

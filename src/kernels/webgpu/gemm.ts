@@ -42,31 +42,31 @@ export interface Gemm {
   batch?: number;
 }
 
-/** Rows and columns of a workgroup's tile. */
-const TILE = 64;
+const WIDE_SLICE = 16;
+/** On an H100, xW of 16 rows takes 0.033 / 0.103 / 0.201 ms at 512² / 2048² / 4096²; in slices of 16 0.035 / 0.112 / 0.278. */
+const NARROW_SLICE = 32;
 
 /** How a product is shared out among workgroups. */
 interface Tiling {
-  /** Rows and columns of a thread: a tile has 64 or 256 threads. */
-  run: 8 | 4;
-  /** Numbers along the depth that a workgroup holds at a time. */
-  slice: 16 | 32;
+  /** Rows and columns of a thread. */
+  run: 4 | 8;
+  /** Numbers along the depth that a workgroup holds at a time: with either run, both factors take 16 KB. */
+  slice: number;
   /** Length of a part of the depth, and how many there are. */
   part: number;
   parts: number;
 }
 
-/** With tiles of 64 threads, else of 256, else of 256 and with the depth cut into parts: the first that occupies the GPU. */
+/** In tiles of 128 × 128, else of 64 × 64, else with the depth cut into parts: the first that occupies the GPU. */
 function tilingOf({m, n, segments, rows, batch = 1}: Gemm): Tiling {
-  const tiles = Math.ceil(m / TILE) * Math.ceil(n / TILE) * batch;
-  const least = tuned('CELORA_LEAST_TILES');
+  const tilesOf = (side: number) => Math.ceil(m / side) * Math.ceil(n / side) * batch;
+  const occupies = (tiles: number) => tiles >= tuned('CELORA_LEAST_TILES');
   const {depth} = segments[0]!;
   const whole = {part: depth, parts: 1};
-  if (tiles >= 4 * least) return {run: 8, slice: 16, ...whole};
-  // on an H100, xW of 16 rows takes 0.033 / 0.103 / 0.201 ms at 512² / 2048² / 4096²; in slices of 16 0.035 / 0.112 / 0.278
-  const slice = 32;
-  const cuttable = batch === 1 && rows === undefined && tiles < least;
-  return {run: 4, slice, ...(cuttable ? cutDepth(depth, slice, tiles) : whole)};
+  if (occupies(tilesOf(128))) return {run: 8, slice: WIDE_SLICE, ...whole};
+  const tiles = tilesOf(64);
+  const cuttable = batch === 1 && rows === undefined && !occupies(tiles);
+  return {run: 4, slice: NARROW_SLICE, ...(cuttable ? cutDepth(depth, NARROW_SLICE, tiles) : whole)};
 }
 
 /** Runs the product into `output`. */
@@ -124,9 +124,9 @@ function multiply(
   };
   const source = () => {
     const readers = matrices.map(({name}) => instantiate(readerOf(name), name));
-    const decode = half ? [shaders.decode_half] : [];
-    return [...decode, ...readers, shaders.activation, shaders.gemm_slice, shaders.gemm].join('\n');
+    return [...(half ? [shaders.decode_half] : []), ...readers, shaders.activation, shaders.gemm].join('\n');
   };
+  const tile = 16 * run;
   dispatch(backend, {
     label,
     source,
@@ -140,7 +140,6 @@ function multiply(
       SEGMENTS_2: segments.length > 1,
       SEGMENTS_3: segments.length > 2,
       A_KM: turnedA,
-      GATHERED: indices !== undefined,
       B_KN: plainB,
       ROWS: rows !== undefined,
       BIAS: bias !== undefined,
@@ -164,6 +163,6 @@ function multiply(
       part,
     },
     floats: {scale},
-    workgroups: [Math.ceil(n / TILE), Math.ceil(m / TILE), parts > 1 ? parts : batch],
+    workgroups: [Math.ceil(n / tile), Math.ceil(m / tile), parts > 1 ? parts : batch],
   });
 }

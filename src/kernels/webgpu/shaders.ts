@@ -831,23 +831,21 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }
 `;
 
-export const gathered_matrix = `// The same for a matrix whose columns are chosen: column k is column indices[k] of the buffer NAME of single numbers. The four
-// are SLICE / 4 columns apart: threads beside each other then read columns that are, and share what the cache fetches.
+export const gathered_matrix = `// The same for a matrix whose columns are chosen: column k is column indices[k] of the buffer NAME of single numbers.
 fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
-  const APART = SLICE / 4u;
 //#if WHOLE
   return vec4f(
     NAME[start + indices[column]],
-    NAME[start + indices[column + APART]],
-    NAME[start + indices[column + 2u * APART]],
-    NAME[start + indices[column + 3u * APART]],
+    NAME[start + indices[column + 1u]],
+    NAME[start + indices[column + 2u]],
+    NAME[start + indices[column + 3u]],
   );
 //#else
   var v = vec4f(0);
   if (column < width) { v.x = NAME[start + indices[column]]; }
-  if (column + APART < width) { v.y = NAME[start + indices[column + APART]]; }
-  if (column + 2u * APART < width) { v.z = NAME[start + indices[column + 2u * APART]]; }
-  if (column + 3u * APART < width) { v.w = NAME[start + indices[column + 3u * APART]]; }
+  if (column + 1u < width) { v.y = NAME[start + indices[column + 1u]]; }
+  if (column + 2u < width) { v.z = NAME[start + indices[column + 2u]]; }
+  if (column + 3u < width) { v.w = NAME[start + indices[column + 3u]]; }
   return v;
 //#end
 }
@@ -860,25 +858,28 @@ export const gemm = `// C = activation(scale · Σ over segments s of A_s · B_s
 // the product is added to row rows[i] of C. PARTS: the depth of A_0 is cut into parts, one for each z of the workgroups, so
 // that many work on one tile; C is [parts, m, n], to be added up by sum_parts.
 //
-// A workgroup makes a tile of 64 × 64 numbers of C, RUN × RUN of them a thread, from slices of SLICE along the depth that it
-// holds in workgroup memory: 64 threads and slices of 16 with WIDE, where RUN is 8. Measured on an H100 through Dawn, this form
-// by itself, TFLOP/s at [2048, 4096] · [4096, 11008] / [2048, 11008] · [11008, 4096]ᵀ / [2048, 2048] · [2048, 5632]: 45.0 / 42.1 /
-// 43.1; tiles of 128 × 128 with 256 threads 38.7 / 38.7 / 36.0, with 128 threads and 8 × 16 numbers each 42.9 / 42.9 / 43.3.
+// A workgroup of 256 threads makes a tile of 16 RUN × 16 RUN numbers of C, RUN × RUN of them a thread, from slices of SLICE
+// along the depth that it holds in workgroup memory, 16 with WIDE. Measured on an H200 through Dawn, TFLOP/s at [2048, 11008] ·
+// [11008, 4096]ᵀ with RUN = 8: 40.8; slices of 8 in two alternating buffers 34.8, slices of 32 35.2, the loop over a slice
+// not unrolled 35.8, warps of 2 × 16 threads instead of 4 × 8 38.9.
 
-const GRID = 64u / RUN;
-const THREADS = GRID * GRID;
+const TILE = 16u * RUN;
+const TILE4 = TILE / 4u;
 
 alias Sums = array<vec4f, RUN * RUN / 4u>;
+alias Moved = array<vec4f, 4>;
+
+// [k][i / 4]: what a thread needs of one k lies side by side
+var<workgroup> tileA: array<vec4f, SLICE * TILE4>;
+var<workgroup> tileB: array<vec4f, SLICE * TILE4>;
 
 // Adds the outer product of one k of the slice.
 fn multiply(acc: ptr<function, Sums>, k: u32, tx: u32, ty: u32) {
-  let y = ty ^ spreadA(k);
-  let x = tx ^ spreadB(k);
 //#if WIDE
-  let a0 = tileA[k][0][y];
-  let a1 = tileA[k][1][y];
-  let b0 = tileB[k][0][x];
-  let b1 = tileB[k][1][x];
+  let a0 = tileA[k * TILE4 + ty];
+  let a1 = tileA[k * TILE4 + 16u + ty];
+  let b0 = tileB[k * TILE4 + tx];
+  let b1 = tileB[k * TILE4 + 16u + tx];
   (*acc)[0] = fma(vec4f(a0.x), b0, (*acc)[0]);
   (*acc)[1] = fma(vec4f(a0.x), b1, (*acc)[1]);
   (*acc)[2] = fma(vec4f(a0.y), b0, (*acc)[2]);
@@ -896,8 +897,8 @@ fn multiply(acc: ptr<function, Sums>, k: u32, tx: u32, ty: u32) {
   (*acc)[14] = fma(vec4f(a1.w), b0, (*acc)[14]);
   (*acc)[15] = fma(vec4f(a1.w), b1, (*acc)[15]);
 //#else
-  let a = tileA[k][0][y];
-  let b = tileB[k][0][x];
+  let a = tileA[k * TILE4 + ty];
+  let b = tileB[k * TILE4 + tx];
   (*acc)[0] = fma(vec4f(a.x), b, (*acc)[0]);
   (*acc)[1] = fma(vec4f(a.y), b, (*acc)[1]);
   (*acc)[2] = fma(vec4f(a.z), b, (*acc)[2]);
@@ -928,168 +929,6 @@ fn multiplySlice(acc: ptr<function, Sums>, tx: u32, ty: u32) {
 //#end
 }
 
-fn store(i: u32, j: u32, batch: u32, value: vec4f) {
-  if (i >= u.m || j >= u.n) { return; }
-//#if ROWS
-  let start = rows[i] * u.n + j;
-//#else
-  let start = batch * u.batchC + i * u.n + j;
-//#end
-//#if VEC4
-//#if ROWS
-  c[start / 4u] += value;
-//#else
-  c[start / 4u] = value;
-//#end
-//#else
-  for (var x = 0u; x < min(4u, u.n - j); x++) {
-//#if ROWS
-    c[start + x] += value[x];
-//#else
-    c[start + x] = value[x];
-//#end
-  }
-//#end
-}
-
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  // a warp reads 4 × 8 of the grid, so that threads beside each other share a column and every other one a row
-  let lane = thread % 32u;
-  let warp = thread / 32u;
-  let tx = (warp % (GRID / 8u)) * 8u + (lane / 2u) % 8u;
-  let ty = (warp / (GRID / 8u)) * 4u + lane / 16u * 2u + lane % 2u;
-  let row0 = group.y * 64u;
-  let column0 = group.x * 64u;
-  var acc: Sums;
-  var movedA: Moved;
-  var movedB: Moved;
-//#if PARTS
-  let batch = 0u;
-  let first = group.z * u.part;
-  let end = min(u.depth0, first + u.part);
-  // the first part adds the other segments
-  let depth1 = select(0u, u.depth1, group.z == 0u);
-  let depth2 = select(0u, u.depth2, group.z == 0u);
-//#else
-  let batch = group.z;
-  const first = 0u;
-  let end = u.depth0;
-  let depth1 = u.depth1;
-  let depth2 = u.depth2;
-//#end
-  load(&movedA, &movedB, 0u, first, thread, row0, column0, batch);
-  for (var k = first; k < end; k += SLICE) {
-    put(&movedA, &movedB, 0u, thread);
-    workgroupBarrier();
-    // the next slice is under way while this one is multiplied
-    if (k + SLICE < end) { load(&movedA, &movedB, 0u, k + SLICE, thread, row0, column0, batch); }
-    multiplySlice(&acc, tx, ty);
-    workgroupBarrier();
-  }
-  // The other segments are short. In one loop with the first, deciding which one is next cost it a sixth of its speed.
-//#if SEGMENTS_2
-  for (var k = 0u; k < depth1; k += SLICE) {
-    load(&movedA, &movedB, 1u, k, thread, row0, column0, batch);
-    put(&movedA, &movedB, 1u, thread);
-    workgroupBarrier();
-    for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
-    workgroupBarrier();
-  }
-//#end
-//#if SEGMENTS_3
-  for (var k = 0u; k < depth2; k += SLICE) {
-    load(&movedA, &movedB, 2u, k, thread, row0, column0, batch);
-    put(&movedA, &movedB, 2u, thread);
-    workgroupBarrier();
-    for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
-    workgroupBarrier();
-  }
-//#end
-  let i = row0 + ty * 4u;
-  let j = column0 + tx * 4u;
-//#if BIAS
-  let bias0 = load_bias(0u, j, u.n);
-//#else
-  let bias0 = vec4f(0);
-//#end
-//#if WIDE
-//#if BIAS
-  let bias1 = load_bias(0u, j + 32u, u.n);
-//#else
-  let bias1 = vec4f(0);
-//#end
-  store(i, j, group.z, activate(u.scale * acc[0] + bias0));
-  store(i, j + 32u, group.z, activate(u.scale * acc[1] + bias1));
-  store(i + 1u, j, group.z, activate(u.scale * acc[2] + bias0));
-  store(i + 1u, j + 32u, group.z, activate(u.scale * acc[3] + bias1));
-  store(i + 2u, j, group.z, activate(u.scale * acc[4] + bias0));
-  store(i + 2u, j + 32u, group.z, activate(u.scale * acc[5] + bias1));
-  store(i + 3u, j, group.z, activate(u.scale * acc[6] + bias0));
-  store(i + 3u, j + 32u, group.z, activate(u.scale * acc[7] + bias1));
-  store(i + 32u, j, group.z, activate(u.scale * acc[8] + bias0));
-  store(i + 32u, j + 32u, group.z, activate(u.scale * acc[9] + bias1));
-  store(i + 33u, j, group.z, activate(u.scale * acc[10] + bias0));
-  store(i + 33u, j + 32u, group.z, activate(u.scale * acc[11] + bias1));
-  store(i + 34u, j, group.z, activate(u.scale * acc[12] + bias0));
-  store(i + 34u, j + 32u, group.z, activate(u.scale * acc[13] + bias1));
-  store(i + 35u, j, group.z, activate(u.scale * acc[14] + bias0));
-  store(i + 35u, j + 32u, group.z, activate(u.scale * acc[15] + bias1));
-//#else
-  store(i, j, group.z, activate(u.scale * acc[0] + bias0));
-  store(i + 1u, j, group.z, activate(u.scale * acc[1] + bias0));
-  store(i + 2u, j, group.z, activate(u.scale * acc[2] + bias0));
-  store(i + 3u, j, group.z, activate(u.scale * acc[3] + bias0));
-//#end
-}
-`;
-
-export const gemm_slice = `// The slices of gemm.wgsl's factors, from memory through registers into workgroup memory.
-
-alias Moved = array<vec4f, 4>;
-// [k][i / 4], the latter in two: which of a thread's vec4s, and where in the grid. Then no index of a read can be too large but
-// the last, which is the same for many k.
-alias Tile = array<array<array<vec4f, GRID>, RUN / 4u>, SLICE>;
-
-var<workgroup> tileA: Tile;
-var<workgroup> tileB: Tile;
-
-// What a thread moves of a slice, in registers on its way from memory, of A, of B or of both: a block of 4 × 4 numbers that is
-// turned (rows along k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the last ones B.
-const SLICE4 = SLICE / 4u;
-const MOVERS = SLICE4 * 16u;
-const FIRST_B = THREADS - MOVERS;
-
-// Where a row of a tile is turned to, so that threads beside each other, which put different rows, do so into different banks.
-const SPREAD = 8u / SLICE4;
-fn spreadA(k: u32) -> u32 {
-//#if A_KM
-  return 0u;
-//#else
-//#if GATHERED
-  return k % SLICE4 * SPREAD;
-//#else
-  return k / 4u * SPREAD;
-//#end
-//#end
-}
-fn spreadB(k: u32) -> u32 {
-//#if B_KN
-  return 0u;
-//#else
-  return k / 4u * SPREAD;
-//#end
-}
-
-fn putA(k: u32, i: u32, value: vec4f) {
-  let at = i ^ spreadA(k);
-  tileA[k][at / GRID][at % GRID] = value;
-}
-fn putB(k: u32, j: u32, value: vec4f) {
-  let at = j ^ spreadB(k);
-  tileB[k][at / GRID][at % GRID] = value;
-}
-
 //#if A_KM
 // A: numbers i … i + 3 of row k.
 fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
@@ -1097,7 +936,7 @@ fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
   return load_a0(batch * u.batchA + k * u.strideA, i, u.m);
 }
 //#else
-// A: numbers k … k + 3 (of a gathered one k, k + SLICE4, …) of row i, which is the last one beyond it: what it gives is not stored.
+// A: numbers k … k + 3 of row i, which is the last one beyond it: what it gives is not stored.
 fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
   let row = min(i, u.m - 1u);
 //#if SEGMENTS_2
@@ -1140,89 +979,188 @@ fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
 }
 //#end
 
-fn load(a: ptr<function, Moved>, b: ptr<function, Moved>, segment: u32, start: u32, thread: u32, row0: u32, column0: u32, batch: u32) {
-  if (MOVERS == THREADS || thread < MOVERS) {
-//#if A_KM
-    let k = start + thread / 16u;
-    let i = row0 + (thread % 16u) * 4u;
-    (*a)[0] = readA(segment, k, i, batch);
-    (*a)[1] = readA(segment, k + SLICE4, i, batch);
-    (*a)[2] = readA(segment, k + 2u * SLICE4, i, batch);
-    (*a)[3] = readA(segment, k + 3u * SLICE4, i, batch);
+fn store(i: u32, j: u32, batch: u32, value: vec4f) {
+  if (i >= u.m || j >= u.n) { return; }
+//#if ROWS
+  let start = rows[i] * u.n + j;
 //#else
-//#if GATHERED
-    let k = start + (thread % SLICE4) * select(4u, 1u, segment == 0u);
-//#else
-    let k = start + (thread % SLICE4) * 4u;
+  let start = batch * u.batchC + i * u.n + j;
 //#end
-    let i = row0 + (thread / SLICE4) * 4u;
-    (*a)[0] = readA(segment, k, i, batch);
-    (*a)[1] = readA(segment, k, i + 1u, batch);
-    (*a)[2] = readA(segment, k, i + 2u, batch);
-    (*a)[3] = readA(segment, k, i + 3u, batch);
+//#if VEC4
+//#if ROWS
+  c[start / 4u] += value;
+//#else
+  c[start / 4u] = value;
+//#end
+//#else
+  for (var x = 0u; x < min(4u, u.n - j); x++) {
+//#if ROWS
+    c[start + x] += value[x];
+//#else
+    c[start + x] = value[x];
 //#end
   }
-  if (MOVERS == THREADS || thread >= FIRST_B) {
-    let item = thread - FIRST_B;
+//#end
+}
+
+// What a thread moves of a slice, in registers on its way from memory: a block of 4 × 4 numbers that is turned (rows along
+// k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the last ones B.
+const SLICE4 = SLICE / 4u;
+const MOVERS = SLICE4 * TILE4;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let lane = thread % 32u;
+  let warp = thread / 32u;
+  let tx = (warp % 2u) * 8u + lane % 8u;
+  let ty = (warp / 2u) * 4u + lane / 8u;
+  let row0 = group.y * TILE;
+  let column0 = group.x * TILE;
+  var acc: Sums;
+  var moved: Moved;
+//#if PARTS
+  let batch = 0u;
+  let first = group.z * u.part;
+  let end = min(u.depth0, first + u.part);
+  // the first part adds the other segments
+  let depth1 = select(0u, u.depth1, group.z == 0u);
+  let depth2 = select(0u, u.depth2, group.z == 0u);
+//#else
+  let batch = group.z;
+  const first = 0u;
+  let end = u.depth0;
+  let depth1 = u.depth1;
+  let depth2 = u.depth2;
+//#end
+  load(&moved, 0u, first, thread, row0, column0, batch);
+  for (var k = first; k < end; k += SLICE) {
+    put(&moved, thread);
+    workgroupBarrier();
+    // the next slice is under way while this one is multiplied
+    if (k + SLICE < end) { load(&moved, 0u, k + SLICE, thread, row0, column0, batch); }
+    multiplySlice(&acc, tx, ty);
+    workgroupBarrier();
+  }
+  // The other segments are short. In one loop with the first, deciding which one is next cost it a sixth of its speed.
+//#if SEGMENTS_2
+  for (var k = 0u; k < depth1; k += SLICE) {
+    load(&moved, 1u, k, thread, row0, column0, batch);
+    put(&moved, thread);
+    workgroupBarrier();
+    for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
+    workgroupBarrier();
+  }
+//#end
+//#if SEGMENTS_3
+  for (var k = 0u; k < depth2; k += SLICE) {
+    load(&moved, 2u, k, thread, row0, column0, batch);
+    put(&moved, thread);
+    workgroupBarrier();
+    for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
+    workgroupBarrier();
+  }
+//#end
+  let i = row0 + ty * 4u;
+  let j = column0 + tx * 4u;
+//#if BIAS
+  let bias0 = load_bias(0u, j, u.n);
+//#else
+  let bias0 = vec4f(0);
+//#end
+//#if WIDE
+//#if BIAS
+  let bias1 = load_bias(0u, j + 64u, u.n);
+//#else
+  let bias1 = vec4f(0);
+//#end
+  store(i, j, group.z, activate(u.scale * acc[0] + bias0));
+  store(i, j + 64u, group.z, activate(u.scale * acc[1] + bias1));
+  store(i + 1u, j, group.z, activate(u.scale * acc[2] + bias0));
+  store(i + 1u, j + 64u, group.z, activate(u.scale * acc[3] + bias1));
+  store(i + 2u, j, group.z, activate(u.scale * acc[4] + bias0));
+  store(i + 2u, j + 64u, group.z, activate(u.scale * acc[5] + bias1));
+  store(i + 3u, j, group.z, activate(u.scale * acc[6] + bias0));
+  store(i + 3u, j + 64u, group.z, activate(u.scale * acc[7] + bias1));
+  store(i + 64u, j, group.z, activate(u.scale * acc[8] + bias0));
+  store(i + 64u, j + 64u, group.z, activate(u.scale * acc[9] + bias1));
+  store(i + 65u, j, group.z, activate(u.scale * acc[10] + bias0));
+  store(i + 65u, j + 64u, group.z, activate(u.scale * acc[11] + bias1));
+  store(i + 66u, j, group.z, activate(u.scale * acc[12] + bias0));
+  store(i + 66u, j + 64u, group.z, activate(u.scale * acc[13] + bias1));
+  store(i + 67u, j, group.z, activate(u.scale * acc[14] + bias0));
+  store(i + 67u, j + 64u, group.z, activate(u.scale * acc[15] + bias1));
+//#else
+  store(i, j, group.z, activate(u.scale * acc[0] + bias0));
+  store(i + 1u, j, group.z, activate(u.scale * acc[1] + bias0));
+  store(i + 2u, j, group.z, activate(u.scale * acc[2] + bias0));
+  store(i + 3u, j, group.z, activate(u.scale * acc[3] + bias0));
+//#end
+}
+
+fn load(moved: ptr<function, Moved>, segment: u32, start: u32, thread: u32, row0: u32, column0: u32, batch: u32) {
+  if (thread < MOVERS) {
+//#if A_KM
+    let k = start + thread / TILE4;
+    let i = row0 + (thread % TILE4) * 4u;
+    (*moved)[0] = readA(segment, k, i, batch);
+    (*moved)[1] = readA(segment, k + SLICE4, i, batch);
+    (*moved)[2] = readA(segment, k + 2u * SLICE4, i, batch);
+    (*moved)[3] = readA(segment, k + 3u * SLICE4, i, batch);
+//#else
+    let k = start + (thread % SLICE4) * 4u;
+    let i = row0 + (thread / SLICE4) * 4u;
+    (*moved)[0] = readA(segment, k, i, batch);
+    (*moved)[1] = readA(segment, k, i + 1u, batch);
+    (*moved)[2] = readA(segment, k, i + 2u, batch);
+    (*moved)[3] = readA(segment, k, i + 3u, batch);
+//#end
+  } else if (thread >= 256u - MOVERS) {
+    let item = thread + MOVERS - 256u;
 //#if B_KN
-    let k = start + item / 16u;
-    let j = column0 + (item % 16u) * 4u;
-    (*b)[0] = readB(segment, k, j, batch);
-    (*b)[1] = readB(segment, k + SLICE4, j, batch);
-    (*b)[2] = readB(segment, k + 2u * SLICE4, j, batch);
-    (*b)[3] = readB(segment, k + 3u * SLICE4, j, batch);
+    let k = start + item / TILE4;
+    let j = column0 + (item % TILE4) * 4u;
+    (*moved)[0] = readB(segment, k, j, batch);
+    (*moved)[1] = readB(segment, k + SLICE4, j, batch);
+    (*moved)[2] = readB(segment, k + 2u * SLICE4, j, batch);
+    (*moved)[3] = readB(segment, k + 3u * SLICE4, j, batch);
 //#else
     let k = start + (item % SLICE4) * 4u;
     let j = column0 + (item / SLICE4) * 4u;
-    (*b)[0] = readB(segment, k, j, batch);
-    (*b)[1] = readB(segment, k, j + 1u, batch);
-    (*b)[2] = readB(segment, k, j + 2u, batch);
-    (*b)[3] = readB(segment, k, j + 3u, batch);
+    (*moved)[0] = readB(segment, k, j, batch);
+    (*moved)[1] = readB(segment, k, j + 1u, batch);
+    (*moved)[2] = readB(segment, k, j + 2u, batch);
+    (*moved)[3] = readB(segment, k, j + 3u, batch);
 //#end
   }
 }
 
-fn put(a: ptr<function, Moved>, b: ptr<function, Moved>, segment: u32, thread: u32) {
-  if (MOVERS == THREADS || thread < MOVERS) {
+fn put(moved: ptr<function, Moved>, thread: u32) {
+  if (thread < MOVERS) {
 //#if A_KM
-    let k = thread / 16u;
-    let i = thread % 16u;
-    putA(k, i, (*a)[0]);
-    putA(k + SLICE4, i, (*a)[1]);
-    putA(k + 2u * SLICE4, i, (*a)[2]);
-    putA(k + 3u * SLICE4, i, (*a)[3]);
+    tileA[thread] = (*moved)[0];
+    tileA[thread + MOVERS] = (*moved)[1];
+    tileA[thread + 2u * MOVERS] = (*moved)[2];
+    tileA[thread + 3u * MOVERS] = (*moved)[3];
 //#else
-//#if GATHERED
-    // what gathered_matrix reads is SLICE4 apart
-    let step = select(1u, SLICE4, segment == 0u);
-    let k = (thread % SLICE4) * select(4u, 1u, segment == 0u);
-//#else
-    const step = 1u;
-    let k = (thread % SLICE4) * 4u;
+    let at = (thread % SLICE4) * 4u * TILE4 + thread / SLICE4;
+    tileA[at] = vec4f((*moved)[0].x, (*moved)[1].x, (*moved)[2].x, (*moved)[3].x);
+    tileA[at + TILE4] = vec4f((*moved)[0].y, (*moved)[1].y, (*moved)[2].y, (*moved)[3].y);
+    tileA[at + 2u * TILE4] = vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z);
+    tileA[at + 3u * TILE4] = vec4f((*moved)[0].w, (*moved)[1].w, (*moved)[2].w, (*moved)[3].w);
 //#end
-    let i = thread / SLICE4;
-    putA(k, i, vec4f((*a)[0].x, (*a)[1].x, (*a)[2].x, (*a)[3].x));
-    putA(k + step, i, vec4f((*a)[0].y, (*a)[1].y, (*a)[2].y, (*a)[3].y));
-    putA(k + 2u * step, i, vec4f((*a)[0].z, (*a)[1].z, (*a)[2].z, (*a)[3].z));
-    putA(k + 3u * step, i, vec4f((*a)[0].w, (*a)[1].w, (*a)[2].w, (*a)[3].w));
-//#end
-  }
-  if (MOVERS == THREADS || thread >= FIRST_B) {
-    let item = thread - FIRST_B;
+  } else if (thread >= 256u - MOVERS) {
+    let item = thread + MOVERS - 256u;
 //#if B_KN
-    let k = item / 16u;
-    let j = item % 16u;
-    putB(k, j, (*b)[0]);
-    putB(k + SLICE4, j, (*b)[1]);
-    putB(k + 2u * SLICE4, j, (*b)[2]);
-    putB(k + 3u * SLICE4, j, (*b)[3]);
+    tileB[item] = (*moved)[0];
+    tileB[item + MOVERS] = (*moved)[1];
+    tileB[item + 2u * MOVERS] = (*moved)[2];
+    tileB[item + 3u * MOVERS] = (*moved)[3];
 //#else
-    let k = (item % SLICE4) * 4u;
-    let j = item / SLICE4;
-    putB(k, j, vec4f((*b)[0].x, (*b)[1].x, (*b)[2].x, (*b)[3].x));
-    putB(k + 1u, j, vec4f((*b)[0].y, (*b)[1].y, (*b)[2].y, (*b)[3].y));
-    putB(k + 2u, j, vec4f((*b)[0].z, (*b)[1].z, (*b)[2].z, (*b)[3].z));
-    putB(k + 3u, j, vec4f((*b)[0].w, (*b)[1].w, (*b)[2].w, (*b)[3].w));
+    let at = (item % SLICE4) * 4u * TILE4 + item / SLICE4;
+    tileB[at] = vec4f((*moved)[0].x, (*moved)[1].x, (*moved)[2].x, (*moved)[3].x);
+    tileB[at + TILE4] = vec4f((*moved)[0].y, (*moved)[1].y, (*moved)[2].y, (*moved)[3].y);
+    tileB[at + 2u * TILE4] = vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z);
+    tileB[at + 3u * TILE4] = vec4f((*moved)[0].w, (*moved)[1].w, (*moved)[2].w, (*moved)[3].w);
 //#end
   }
 }
