@@ -44,14 +44,14 @@ struct AttentionOp {
 };
 
 // launch(kernel, name) for the kernel of this op's heads and precision.
-#define FOR_KERNEL(launch, prefix)                                    \
-  do {                                                                \
-    const bool narrow = attention.c <= 64;                            \
-    if (tf32 && call.multipliesTf32()) {                              \
+#define FOR_KERNEL(launch, prefix)                                                                        \
+  do {                                                                                                    \
+    const bool narrow = attention.c <= 64;                                                                \
+    if (tf32 && call.multipliesTf32()) {                                                                  \
       narrow ? launch(prefix##64_tf32, #prefix "64_tf32") : launch(prefix##128_tf32, #prefix "128_tf32"); \
-    } else {                                                          \
-      narrow ? launch(prefix##64, #prefix "64") : launch(prefix##128, #prefix "128"); \
-    }                                                                 \
+    } else {                                                                                              \
+      narrow ? launch(prefix##64, #prefix "64") : launch(prefix##128, #prefix "128");                     \
+    }                                                                                                     \
   } while (false)
 
 // q [b · t, heads · c], k, v [b · t, kvHeads · c], or of rank 3 (, int32 segments [b, t]) → y, logSumExp [b, heads, t]
@@ -95,7 +95,8 @@ struct CausalAttentionGrad : AttentionOp {
     const auto gradient = [&](Of of, float* output) {
       const unsigned warps = warpsOf(attention.c <= 64 ? 64 : 128, of);
       const auto launch = [&](auto* kernel, const char* name) {
-        call.launch(kernel, name, grid(q, t, warps), {32 * warps}, attention, q.numbers(), k, v, dy, logSumExp, dots, output);
+        call.launch(kernel, name, grid(q, t, warps), {32 * warps}, attention, q.numbers(), k, v, dy, logSumExp, dots,
+                    output);
       };
       if (of == Q) FOR_KERNEL(launch, attention_grad_q_);
       else if (of == K) FOR_KERNEL(launch, attention_grad_k_);
@@ -113,6 +114,9 @@ struct CausalAttentionGrad : AttentionOp {
     overHeads(V, call.output(2, call.real(3, "v").shape));
   }
 };
+
+#undef FOR_KERNEL
+#undef ATTRIBUTES
 
 }  // namespace
 

@@ -27,7 +27,7 @@ const MEASURED: Readonly<Record<string, Tuning>> = {
     // skinny products take 1.02 times the best cut of each shape, at 512 workgroups and parts of 256 1.05
     CELORA_CUT_WORKGROUPS: 256,
     CELORA_CUT_LEAST_DEPTH: 128,
-    // x A of depth 4096, whole rows / cut: .021 / .027 at 16 rows, .024 / .031 at 1024, .120 / .102 at 8192; between the latter
+    // x A of depth 4096, whole rows / cut: .021 / .027 at 16 rows, .024 / .031 at 1024, .120 / .101 at 8192; between the latter
     // two by interpolation
     CELORA_SKINNY_ROWS: 2048,
   },
