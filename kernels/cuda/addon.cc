@@ -13,7 +13,7 @@ static void registerAll() {
   tensorflow::find();
   std::vector<Registration> all;
   for (const auto& family : {approxGradOps(), attentionOps(), columnOps(), crossEntropyOps(), elementwiseOps(), halfOps(),
-                             loraGradOps(), normOps(), packOps(), productOps(), rowOps()}) {
+                             loraGradOps(), normOps(), packOps(), productOps(), randomOps(), rowOps()}) {
     all.insert(all.end(), family.begin(), family.end());
   }
   registerOps(all);

@@ -5,6 +5,7 @@
 #include "elementwise.cu"
 #include "half.cu"
 #include "norms.cu"
+#include "random.cu"
 #include "rows.cu"
 #include "select.cu"
 #include "skinny.cu"

@@ -12,4 +12,5 @@ std::vector<Registration> loraGradOps();
 std::vector<Registration> normOps();
 std::vector<Registration> packOps();
 std::vector<Registration> productOps();
+std::vector<Registration> randomOps();
 std::vector<Registration> rowOps();

@@ -30,6 +30,7 @@ import {
   sampledActivationGrad,
   TF32_FLAG,
 } from './products.ts';
+import {deviceRandomUniform, dropoutMask} from './random_uniform.ts';
 import {useOps} from './run_op.ts';
 import {sampleRows} from './sample_rows.ts';
 
@@ -44,6 +45,8 @@ const KERNELS: Record<string, OwnKernel<TensorFlowBackend>> = {
   [names.ColumnScores]: columnScores,
   [names.SelectColumns]: selectColumns,
   [names.SampleRows]: sampleRows,
+  [names.DeviceRandomUniform]: deviceRandomUniform,
+  [names.DropoutMask]: dropoutMask,
   [training.CountLabels]: countLabels,
   [training.CrossEntropy]: crossEntropy,
   [training.CrossEntropyGrad]: crossEntropyGrad,

@@ -124,6 +124,8 @@ export const CASES: Case[] = [
     attrs: {k: 1500},
     exact: true,
   },
+  {kernel: names.DeviceRandomUniform, inputs: () => [], attrs: {shape: [ROWS, 2, 17], seed: 3}, exact: true},
+  {kernel: names.DropoutMask, inputs: () => [], attrs: {shape: [ROWS, IN], seed: 4, rate: 0.3}, exact: true},
   {
     kernel: names.SampleRows,
     inputs: () => ({dy: tf.mul(random([700, 9], 1), tf.exp(random([700, 1], 2)))}),

@@ -89,6 +89,13 @@ describeOwnOps('ops given what does not fit', () => {
       {name: 'SampleRows', reals: [tf.ones([3, 1]), tf.ones([1])], counts: {rows: 4}, outputs: 2},
       'SampleRows: rows must be 1 to 3',
     );
+    const draw = {name: 'RandomUniform', numbers: {keep: 1, kept: 1}};
+    const keys = tf.zeros<tf.Rank.R2>([1, 5], 'int32');
+    fails({...draw, counts: {size: 0, mask: 0}, integers: [keys]}, 'size must be at least 1, but is 0');
+    fails(
+      {...draw, counts: {size: 2 ** 24 + 1, mask: 0}, integers: [keys]},
+      'RandomUniform: keys must be of shape [2, 5], but is [1, 5]',
+    );
     const attention = {
       name: 'CausalAttention',
       reals: [1, 2, 3].map(() => tf.ones([1, 2, 6])),
