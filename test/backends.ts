@@ -3,6 +3,7 @@ import '@tensorflow/tfjs-backend-cpu'; // both always, for the tests that go fro
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
+import {BREAK_EVEN_FLAG} from '../src/kernels/break_even.ts';
 import {BACKENDS, type Backend} from './support/backend_names.ts';
 import {absence, registerOwn, start} from './support/start_backend.ts';
 
@@ -85,6 +86,9 @@ const FLAGS: Partial<Record<Backend, string>> = {
   webgpu: 'CELORA_WEBGPU_SHADERS',
   tensorflow: 'CELORA_TENSORFLOW_OPS',
 };
+
+// the tests' products are small
+tf.env().set(BREAK_EVEN_FLAG, 0);
 
 /** CELORA_OWN=true: suites that do not say it have our own kernels too, where they are not the default. */
 const OWN: boolean | undefined = process.env.CELORA_OWN === 'true' || undefined;

@@ -1,7 +1,9 @@
 import './node_util_shim.ts';
 import {createRequire} from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
+import {setBreakEven} from '../kernels/break_even.ts';
 import type {TensorFlowBackend} from '../kernels/tensorflow/backend.ts';
+import {usesOwnOps} from '../kernels/tensorflow/register.ts';
 import {installTensorFlowSharing} from '../kernels/tensorflow/sharing.ts';
 import {registerNativeOps} from './native_ops.ts';
 import {activate, isMissing} from './start.ts';
@@ -17,6 +19,12 @@ export interface TensorFlowLibrary {
   /** What spares it operations and uploads: tfjs's own kernels take over when it is disposed. */
   sharing: ReturnType<typeof installTensorFlowSharing>;
 }
+
+/**
+ * By stock ops in TF32, on an H200, approximating to keep .25 gains nothing at 12 GFLOP a product, 6e9 multiply-adds, and
+ * some at 46 GFLOP.
+ */
+const STOCK_BREAK_EVEN = 23e9;
 
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
 
@@ -48,6 +56,9 @@ export async function setUpTensorFlow(): Promise<TensorFlowLibrary> {
   sharing ??= installTensorFlowSharing();
   const stockOps = registerNativeOps();
   if (onGPU && stockOps !== undefined) sayOnce(stockOps);
+  setBreakEven('tensorflow', () =>
+    onGPU && (stockOps !== undefined || !usesOwnOps()) ? STOCK_BREAK_EVEN : 0,
+  );
   return {version: binding.TF_Version, onGPU, stockOps, sharing};
 }
 

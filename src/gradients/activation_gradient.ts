@@ -92,10 +92,16 @@ export class ActivationGradient {
   /** A selection to go on with, until a backward pass makes its tensors. */
   private restored: ActivationGradientState['selection'];
   private readonly random: RandomStream;
+  private readonly least: number | undefined;
 
-  constructor(config: Partial<CELoRAConfig>, {transposed = false} = {}) {
+  /** @param options.least As of `planActivationGrad`. */
+  constructor(
+    config: Partial<CELoRAConfig>,
+    {transposed = false, least}: {transposed?: boolean; least?: number} = {},
+  ) {
     this.config = resolveConfig(config);
     this.transposed = transposed;
+    this.least = least;
     this.random = randomStream(this.config.seed);
   }
 
@@ -161,7 +167,7 @@ export class ActivationGradient {
   plan(dy: tf.Tensor2D, kernel: Weights, frozenData: object | undefined): Plan {
     const [rows, out] = dy.shape;
     const inputs = shapeOf(kernel)[this.transposed ? 1 : 0];
-    return planActivationGrad(this.config, rows, inputs, out, frozenData !== undefined);
+    return planActivationGrad(this.config, rows, inputs, out, frozenData !== undefined, this.least);
   }
 
   /** The scores by which a selection of these dy would rank the columns, [out]. */

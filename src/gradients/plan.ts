@@ -1,4 +1,5 @@
 import {type CELoRAConfig, keptColumns} from '../config.ts';
+import {breakEven} from '../kernels/break_even.ts';
 
 /** What one activation gradient dx ≈ dy Wᵀ comes to. */
 export interface Plan {
@@ -13,8 +14,8 @@ export interface Plan {
 
 /**
  * How dx of a product x [rows, inputs] · W [inputs, out] is computed in a pass whose turn it is not to be exact. It stays
- * exact with keep = 1 or exactEvery = 1, below minSize, and where approximating would not save a multiply-add: the frozen
- * factors cost r₀ · (in + out) a row beside k · in.
+ * exact with keep = 1 or exactEvery = 1, below minSize, where approximating would not save a multiply-add (the frozen
+ * factors cost r₀ · (in + out) a row beside k · in), and where it was measured to save no time.
  * @param frozen Whether W keeps its values; a trained one has no frozen factors.
  */
 export function planActivationGrad(
@@ -23,13 +24,14 @@ export function planActivationGrad(
   inputs: number,
   out: number,
   frozen: boolean,
+  least = breakEven(),
 ): Plan {
   const product = rows * inputs * out;
   const byRows = axis === 'rows';
   const kept = byRows ? Math.max(1, Math.round(keep * rows)) : keptColumns(keep, out);
   const rank = byRows || !frozen ? 0 : Math.min(frozenRank, inputs, out);
   const multiplyAdds = byRows ? kept * inputs * out : rows * (kept * inputs + rank * (inputs + out));
-  if (exactEvery === 1 || product < minSize || multiplyAdds >= product) {
+  if (exactEvery === 1 || product < Math.max(minSize, least) || multiplyAdds >= product) {
     return {kept: byRows ? rows : out, frozenRank: 0, exact: true, multiplyAdds: product};
   }
   return {kept, frozenRank: rank, exact: false, multiplyAdds};

@@ -207,11 +207,11 @@ export function report(model: LayersModel, converted: CELoRADense[], recompile: 
       inputs,
       units,
       config,
-      // the rows of a step are not known yet; only minSize depends on them
+      // the rows of a step are not known yet; only what is too small depends on them
       keptColumns:
         config.axis === 'rows'
           ? units
-          : planActivationGrad({...config, minSize: 0}, 1, inputs, units, true).kept,
+          : planActivationGrad({...config, minSize: 0}, 1, inputs, units, true, 0).kept,
       adapterParams: config.rank * (inputs + units),
     }),
   );

@@ -65,7 +65,7 @@ async function measure(layer: CELoRADense, rows: number, rounds: number): Promis
   const a = adapters.active?.loraA.read();
   const loraDy = a && random([rows, config.rank], 2);
   const adapter: AdapterTerm = a && loraDy ? {loraA: a, loraDy} : {};
-  const gradient = new ActivationGradient({...config, exactSteps: 0, exactEvery: 0});
+  const gradient = new ActivationGradient({...config, exactSteps: 0, exactEvery: 0}, {least: 0});
   const approximated = () => gradient.compute(dy, kernel, frozenData, adapter);
   const selecting = () => {
     gradient.setKeep(config.keep);

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {ActivationGradient, sampleRows} from '../../src/index.ts';
+import {BREAK_EVEN_FLAG} from '../../src/kernels/break_even.ts';
 import {randomStream} from '../../src/random.ts';
 import {describeBackends, expectClose} from '../backends.ts';
 import {randomDy, tensorOf} from '../ops/tensors.ts';
@@ -112,6 +113,26 @@ describeBackends('ActivationGradient', () => {
     await expectClose(dx, await expectedDx(gradient, w, dy));
     expect(gradient.stats).to.include({backwardPasses: 2, exactPasses: 1});
     gradient.dispose();
+  });
+
+  it('stays exact where approximating was measured to save no time, unless told otherwise', () => {
+    const kernel = variableOf(kernelMatrix(1), false);
+    const size = sizes.rows * sizes.inputs * sizes.units;
+    const exactPasses = (given: {least?: number} = {}) => {
+      const gradient = new ActivationGradient(options, given);
+      pass(gradient, kernel, dyOf(0));
+      gradient.dispose();
+      return gradient.stats.exactPasses;
+    };
+    const before = tf.env().getNumber(BREAK_EVEN_FLAG);
+    try {
+      tf.env().set(BREAK_EVEN_FLAG, size + 1);
+      expect([exactPasses(), exactPasses({least: 0})]).to.deep.equal([1, 0]);
+      tf.env().set(BREAK_EVEN_FLAG, size);
+      expect([exactPasses(), exactPasses({least: size + 1})]).to.deep.equal([0, 1]);
+    } finally {
+      tf.env().set(BREAK_EVEN_FLAG, before);
+    }
   });
 
   it('rebuilds when the frozen kernel is assigned new values, before the next refresh', async () => {

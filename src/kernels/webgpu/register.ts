@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {setBreakEven} from '../break_even.ts';
 import * as names from '../kernel_names.ts';
 import {registerPortableKernels} from '../portable/register.ts';
 import {type OwnKernel, registerOwnKernels} from '../register_own.ts';
@@ -79,6 +80,12 @@ const FLAG = 'CELORA_WEBGPU_SHADERS';
  */
 const isSoftware = ({adapterInfo}: WebGPUBackend) => /swiftshader|llvmpipe/i.test(adapterInfo.architecture);
 
+/**
+ * By stock programs, on SwiftShader on two cores, approximating takes 1.5 times as long at [128, 64] · [64, 64], 0.5 million
+ * multiply-adds, and 0.5 times at [16, 512] · [512, 512], 4 million (sizes-swiftshader-2-cores.json).
+ */
+const STOCK_BREAK_EVEN = 1e6;
+
 /** Whether our kernels on backend 'webgpu' are shaders at the moment. */
 export const usesShaders = (): boolean => tf.env().getBool(FLAG);
 
@@ -87,6 +94,7 @@ export function registerWebGPUKernels(): void {
   if (tf.getKernel(names.LoRAMatMul, 'webgpu') != null) return;
   tf.env().registerFlag(FLAG, () => !isSoftware(tf.findBackend('webgpu') as WebGPUBackend));
   registerTuning();
+  setBreakEven('webgpu', () => (usesShaders() ? 0 : STOCK_BREAK_EVEN));
   registerOwnKernels('webgpu', KERNELS, usesShaders);
   // Words of half precision are ours on a software adapter too: tfjs's programs take integers for floats, which rounds them,
   // and nothing can be read back for the host to do it.
