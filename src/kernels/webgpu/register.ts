@@ -81,7 +81,7 @@ const FLAG = 'CELORA_WEBGPU_SHADERS';
 const isSoftware = ({adapterInfo}: WebGPUBackend) => /swiftshader|llvmpipe/i.test(adapterInfo.architecture);
 
 /**
- * By stock programs, on SwiftShader on two cores, approximating takes 1.5 times as long at [128, 64] · [64, 64], 0.5 million
+ * By stock programs, on SwiftShader on two cores, approximating takes 1.9 times as long at [128, 64] · [64, 64], 0.5 million
  * multiply-adds, and 0.5 times at [16, 512] · [512, 512], 4 million (sizes-swiftshader-2-cores.json).
  */
 const STOCK_BREAK_EVEN = 1e6;
