@@ -8,6 +8,8 @@ declare global {
     events: Event[];
     /** When, in ms since then. */
     times: number[];
+    /** All that the page has been in since it was loaded. */
+    phases: string[];
   }
 }
 
@@ -33,6 +35,11 @@ const KEEP_DEVICE = `{
 function recordEvents(): void {
   window.events = [];
   window.times = [];
+  window.phases = [];
+  new MutationObserver(() => {
+    const phase = document.body?.dataset.phase;
+    if (phase !== undefined && phase !== window.phases.at(-1)) window.phases.push(phase);
+  }).observe(document, {attributes: true, attributeFilter: ['data-phase'], childList: true, subtree: true});
   const {Worker: Stock} = window;
   window.Worker = class extends Stock {
     constructor(url: string | URL, options?: WorkerOptions) {
@@ -48,11 +55,16 @@ function recordEvents(): void {
 /** The demo in a browser, as a person handles it. */
 export class DemoPage {
   readonly page: Page;
+  /** Phases that `phase` and `soon` have waited through. */
+  private past = 0;
   private readonly context: BrowserContext;
 
   private constructor(context: BrowserContext, page: Page) {
     this.context = context;
     this.page = page;
+    page.on('domcontentloaded', () => {
+      this.past = 0;
+    });
   }
 
   /** @param prelude What workers run before their own code. */
@@ -76,14 +88,20 @@ export class DemoPage {
 
   /** Waits until the page is in one of these phases. */
   async phase(...names: string[]): Promise<void> {
-    await this.page.waitForFunction((all) => all.includes(document.body.dataset.phase!), names, {
-      timeout: WAIT_MS,
-    });
+    const past = await this.page.waitForFunction(
+      (all) => all.includes(document.body.dataset.phase!) && window.phases.length,
+      names,
+      {timeout: WAIT_MS},
+    );
+    this.past = (await past.jsonValue()) || 0;
   }
 
   /** The same, without waiting for the sample that is written before. */
   async soon(name: 'ready' | 'paused'): Promise<void> {
-    await this.phase('sampling');
+    // it may be over before anybody looks
+    await this.page.waitForFunction((past) => window.phases.slice(past).includes('sampling'), this.past, {
+      timeout: WAIT_MS,
+    });
     // on the page itself: it may be written meanwhile, and the button be disabled
     await this.page.evaluate(() => document.querySelector<HTMLElement>('#hush')!.click());
     await this.phase(name);
