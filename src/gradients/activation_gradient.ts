@@ -94,7 +94,11 @@ export class ActivationGradient {
   private readonly random: RandomStream;
   private readonly least: number | undefined;
 
-  /** @param options.least As of `planActivationGrad`. */
+  /**
+   * @param options.transposed Whether the kernel is [out, in]. Default false.
+   * @param options.least Multiply-adds of dx below which it stays exact, beside `minSize`. Default: what was measured on the
+   * current backend (`CELORA_BREAK_EVEN`).
+   */
   constructor(
     config: Partial<CELoRAConfig>,
     {transposed = false, least}: {transposed?: boolean; least?: number} = {},

@@ -9,6 +9,7 @@ import {columnScores, largest} from '../reference/columns.ts';
 import {exactDx} from '../reference/lora.ts';
 import {at, columnNorms, type Matrix, matrix, scale, transpose} from '../reference/matrix.ts';
 import {sampledDx} from '../reference/rows.ts';
+import {withFlag} from '../support/flags.ts';
 import {
   dyOf,
   expectedDx,
@@ -124,15 +125,12 @@ describeBackends('ActivationGradient', () => {
       gradient.dispose();
       return gradient.stats.exactPasses;
     };
-    const before = tf.env().getNumber(BREAK_EVEN_FLAG);
-    try {
-      tf.env().set(BREAK_EVEN_FLAG, size + 1);
+    withFlag(BREAK_EVEN_FLAG, size + 1, () => {
       expect([exactPasses(), exactPasses({least: 0})]).to.deep.equal([1, 0]);
-      tf.env().set(BREAK_EVEN_FLAG, size);
+    });
+    withFlag(BREAK_EVEN_FLAG, size, () => {
       expect([exactPasses(), exactPasses({least: size + 1})]).to.deep.equal([0, 1]);
-    } finally {
-      tf.env().set(BREAK_EVEN_FLAG, before);
-    }
+    });
   });
 
   it('rebuilds when the frozen kernel is assigned new values, before the next refresh', async () => {

@@ -7,6 +7,7 @@ import {describeOwn, expectClose} from '../backends.ts';
 import {attentionOperands, attentionTitle, segmentsOf, sizesOf} from '../ops/attention.ts';
 import {random, tensorOf} from '../ops/values.ts';
 import * as reference from '../reference/transformer.ts';
+import {withFlag} from '../support/flags.ts';
 
 type Tensors = tf.Tensor[];
 
@@ -41,16 +42,8 @@ async function check(sizes: reference.AttentionSizes, packed: boolean, tolerance
 const isUsingGpu = () => (tf.backend() as TensorFlowBackend).isUsingGpuDevice;
 
 /** Products of the backend tensorflow on a GPU in TF32, or not. */
-async function withTf32(tf32: boolean, run: () => Promise<void>): Promise<void> {
-  if (tf.getBackend() !== 'tensorflow') return run();
-  const before = tf.env().getBool(TF32_FLAG);
-  tf.env().set(TF32_FLAG, tf32);
-  try {
-    await run();
-  } finally {
-    tf.env().set(TF32_FLAG, before);
-  }
-}
+const withTf32 = (tf32: boolean, run: () => Promise<void>) =>
+  tf.getBackend() === 'tensorflow' ? withFlag(TF32_FLAG, tf32, run) : run();
 
 describeOwn('attention in tiles', (backend) => {
   /** More tokens than a tile has rows or columns; heads of both widths of tiles, whole slices of 16 and parts of them. */

@@ -1,19 +1,11 @@
-import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
 import {BREAK_EVEN_FLAG, breakEven} from '../../src/kernels/break_even.ts';
 import {registerWebGPUKernels, usesShaders} from '../../src/kernels/webgpu/register.ts';
 import {describeBackends, describeOwn} from '../backends.ts';
+import {withFlag} from '../support/flags.ts';
 
 /** What was measured, as without the tests' own setting. */
-function measured(): number {
-  const before = tf.env().getNumber(BREAK_EVEN_FLAG);
-  tf.env().set(BREAK_EVEN_FLAG, -1);
-  try {
-    return breakEven();
-  } finally {
-    tf.env().set(BREAK_EVEN_FLAG, before);
-  }
-}
+const measured = () => withFlag(BREAK_EVEN_FLAG, -1, breakEven);
 
 describeOwn('the break-even of approximated gradients with our own kernels', () => {
   it('is none: what saves multiply-adds is approximated', () => {
@@ -30,9 +22,6 @@ describeBackends('the break-even of approximated gradients', (backend) => {
     } else if (backend !== 'tensorflow') {
       expect(measured()).to.equal(0);
     }
-    const before = tf.env().getNumber(BREAK_EVEN_FLAG);
-    tf.env().set(BREAK_EVEN_FLAG, 123);
-    expect(breakEven()).to.equal(123);
-    tf.env().set(BREAK_EVEN_FLAG, before);
+    expect(withFlag(BREAK_EVEN_FLAG, 123, breakEven)).to.equal(123);
   });
 });

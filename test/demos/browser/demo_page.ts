@@ -93,7 +93,7 @@ export class DemoPage {
       names,
       {timeout: WAIT_MS},
     );
-    this.past = (await past.jsonValue()) || 0;
+    this.past = Number(await past.jsonValue());
   }
 
   /** The same, without waiting for the sample that is written before. */

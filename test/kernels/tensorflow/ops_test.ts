@@ -5,6 +5,7 @@ import {runKernel} from '../../../src/kernels/register.ts';
 import * as training from '../../../src/kernels/training_kernel_names.ts';
 import * as transformer from '../../../src/kernels/transformer_kernel_names.ts';
 import {describeOwnOps, expectClose, expectNoLeaks} from '../../backends.ts';
+import {withFlag} from '../../support/flags.ts';
 import {watchOps} from '../../support/tensorflow_ops.ts';
 import {
   adapter,
@@ -24,15 +25,8 @@ import {
 const FLAG = 'CELORA_TENSORFLOW_OPS';
 
 /** Runs a kernel on our ops or on stock ones; the tensors it makes are the caller's. */
-function results({kernel, attrs = {}}: Case, inputs: Inputs, own: boolean): tf.Tensor[] {
-  const before = tf.env().getBool(FLAG);
-  tf.env().set(FLAG, own);
-  try {
-    return [runKernel<tf.Tensor | tf.Tensor[]>(kernel, inputs, attrs)].flat();
-  } finally {
-    tf.env().set(FLAG, before);
-  }
-}
+const results = ({kernel, attrs = {}}: Case, inputs: Inputs, own: boolean): tf.Tensor[] =>
+  withFlag(FLAG, own, () => [runKernel<tf.Tensor | tf.Tensor[]>(kernel, inputs, attrs)].flat());
 
 /** Names of the TensorFlow ops that `body` runs. */
 function opsOf(body: () => void): string[] {
