@@ -82,8 +82,10 @@ export class DemoPage {
     return new DemoPage(context, page);
   }
 
-  close(): Promise<void> {
-    return this.context.close();
+  async close(): Promise<void> {
+    // a worker may be on its way still
+    await this.context.unrouteAll({behavior: 'ignoreErrors'});
+    await this.context.close();
   }
 
   /** Waits until the page is in one of these phases. */
