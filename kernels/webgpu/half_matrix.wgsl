@@ -4,10 +4,10 @@ fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
 //#if VEC4
   let words = NAME[(start + column) / 4u];
   let v = vec4f(decode(words.x), decode(words.y));
-//#if WHOLE
-  return v;
-//#else
+//#if PARTIAL
   return select(vec4f(0), v, column < width);
+//#else
+  return v;
 //#end
 //#else
   let i = (start + column) / 2u;

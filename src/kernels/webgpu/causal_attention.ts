@@ -69,7 +69,7 @@ function run(backend: WebGPUBackend, {batch, t, c, attrs, segments}: Attention, 
     specialization: {
       ACROSS: c <= 64 ? 8 : 16,
       VEC4: vec4,
-      WHOLE: c % 16 === 0,
+      PARTIAL: c % 16 !== 0,
       SEGMENTS: segments !== undefined,
       ...conditions,
     },

@@ -103,7 +103,7 @@ function multiply(
     ...(plainB ? [] : depths),
   ];
   const vec4 = rowLengths.every((length) => length % 4 === 0);
-  const whole = vec4 && depths.every((depth) => depth % slice === 0);
+  const partial = !vec4 || depths.some((depth) => depth % slice !== 0);
   const type = vec4 ? 'vec4f' : 'f32';
   const words = vec4 ? 'vec2u' : 'u32';
   const half = segments[0]!.half;
@@ -118,13 +118,12 @@ function multiply(
   if (rows) {
     others.push({name: 'rows', tensor: rows.indices, type: 'u32'}, {name: 'weights', tensor: rows.weights});
   }
-  const readerOf = (name: string) => {
-    if (name === 'a0' && indices) return shaders.gathered_matrix;
-    return name === 'b0' && half ? shaders.half_matrix : shaders.matrix;
-  };
+  const readerOf = (name: string) => (name === 'b0' && half ? shaders.half_matrix : shaders.matrix);
   const source = () => {
-    const readers = matrices.map(({name}) => instantiate(readerOf(name), name));
-    return [...(half ? [shaders.decode_half] : []), ...readers, shaders.activation, shaders.gemm].join('\n');
+    const read = matrices.filter(({name}) => !(name === 'a0' && indices)); // the slice gathers that one itself
+    const readers = read.map(({name}) => instantiate(readerOf(name), name));
+    const decode = half ? [shaders.decode_half] : [];
+    return [...decode, ...readers, shaders.activation, shaders.gemm_slice, shaders.gemm].join('\n');
   };
   const tile = 16 * run;
   dispatch(backend, {
@@ -136,10 +135,11 @@ function multiply(
       WIDE: run === 8,
       PARTS: parts > 1,
       VEC4: vec4,
-      WHOLE: whole,
+      PARTIAL: partial,
       SEGMENTS_2: segments.length > 1,
       SEGMENTS_3: segments.length > 2,
       A_KM: turnedA,
+      GATHERED: indices !== undefined,
       B_KN: plainB,
       ROWS: rows !== undefined,
       BIAS: bias !== undefined,

@@ -831,55 +831,32 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 }
 `;
 
-export const gathered_matrix = `// The same for a matrix whose columns are chosen: column k is column indices[k] of the buffer NAME of single numbers.
-fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
-//#if WHOLE
-  return vec4f(
-    NAME[start + indices[column]],
-    NAME[start + indices[column + 1u]],
-    NAME[start + indices[column + 2u]],
-    NAME[start + indices[column + 3u]],
-  );
-//#else
-  var v = vec4f(0);
-  if (column < width) { v.x = NAME[start + indices[column]]; }
-  if (column + 1u < width) { v.y = NAME[start + indices[column + 1u]]; }
-  if (column + 2u < width) { v.z = NAME[start + indices[column + 2u]]; }
-  if (column + 3u < width) { v.w = NAME[start + indices[column + 3u]]; }
-  return v;
-//#end
-}
-`;
-
 export const gemm = `// C = activation(scale · Σ over segments s of A_s · B_s + bias), float32, of any size, batched over the workgroup's z.
 //
-// A_s is [m, depth_s], the rows of A_0 strideA numbers apart, or [depth, m] with A_KM; B_s is
-// [n, depth_s], or [depth_s, n] with B_KN, the rows of B_0 strideB numbers apart. ROWS: row i of A_0 is row rows[i] of its buffer times weights[i], and row i of
-// the product is added to row rows[i] of C. PARTS: the depth of A_0 is cut into parts, one for each z of the workgroups, so
-// that many work on one tile; C is [parts, m, n], to be added up by sum_parts.
+// A_s is [m, depth_s], the rows of A_0 strideA numbers apart, or [depth, m] with A_KM; B_s is [n, depth_s], or [depth_s, n] with
+// B_KN, the rows of B_0 strideB numbers apart. GATHERED: column k of A_0 is column indices[k] of its buffer. ROWS: row i of A_0
+// is row rows[i] of its buffer times weights[i], and row i of the product is added to row rows[i] of C. PARTS: the depth of A_0
+// is cut into parts, one for each z of the workgroups, so that many work on one tile; C is [parts, m, n], to be added up by
+// sum_parts.
 //
 // A workgroup of 256 threads makes a tile of 16 RUN × 16 RUN numbers of C, RUN × RUN of them a thread, from slices of SLICE
-// along the depth that it holds in workgroup memory, 16 with WIDE. Measured on an H200 through Dawn, TFLOP/s at [2048, 11008] ·
-// [11008, 4096]ᵀ with RUN = 8: 40.8; slices of 8 in two alternating buffers 34.8, slices of 32 35.2, the loop over a slice
-// not unrolled 35.8, warps of 2 × 16 threads instead of 4 × 8 38.9.
-
-const TILE = 16u * RUN;
-const TILE4 = TILE / 4u;
+// along the depth that it holds in workgroup memory (gemm_slice.wgsl), 16 with WIDE.
+//
+// Measured on an H100 through Dawn by its clock, TFLOP/s of xW / dy Wᵀ at [8192, 4096] · [4096, 4096], WIDE: 45.3 / 42.6. With
+// warps of 4 × 8 threads row by row 44.3 / 41.4. With one function for moving either factor, which asks for the thread in itself,
+// 43.7 / 42.4. 128 threads of 8 × 16 numbers 46.1 / 46.0, but 32.1 of a gathered form that has 37.6, and they need twice the
+// registers; tiles of 64 × 64 with 64 threads 42.8 / 42.3. On an H200 before these, of dy Wᵀ at [2048, 11008] · [11008, 4096]ᵀ:
+// 40.8; slices of 8 in two alternating buffers 34.8, slices of 32 35.2, the loop over a slice not unrolled 35.8.
 
 alias Sums = array<vec4f, RUN * RUN / 4u>;
-alias Moved = array<vec4f, 4>;
-
-// [k][i / 4]: what a thread needs of one k lies side by side
-var<workgroup> tileA: array<vec4f, SLICE * TILE4>;
-var<workgroup> tileB: array<vec4f, SLICE * TILE4>;
 
 // Adds the outer product of one k of the slice.
 fn multiply(acc: ptr<function, Sums>, k: u32, tx: u32, ty: u32) {
 //#if WIDE
-  let a0 = tileA[k * TILE4 + ty];
-  let a1 = tileA[k * TILE4 + 16u + ty];
-  let b0 = tileB[k * TILE4 + tx];
-  let b1 = tileB[k * TILE4 + 16u + tx];
+  let a0 = tileA[k][0][ty];
+  let a1 = tileA[k][1][ty];
+  let b0 = tileB[k][0][tx];
+  let b1 = tileB[k][1][tx];
   (*acc)[0] = fma(vec4f(a0.x), b0, (*acc)[0]);
   (*acc)[1] = fma(vec4f(a0.x), b1, (*acc)[1]);
   (*acc)[2] = fma(vec4f(a0.y), b0, (*acc)[2]);
@@ -897,8 +874,8 @@ fn multiply(acc: ptr<function, Sums>, k: u32, tx: u32, ty: u32) {
   (*acc)[14] = fma(vec4f(a1.w), b0, (*acc)[14]);
   (*acc)[15] = fma(vec4f(a1.w), b1, (*acc)[15]);
 //#else
-  let a = tileA[k * TILE4 + ty];
-  let b = tileB[k * TILE4 + tx];
+  let a = tileA[k][0][ty];
+  let b = tileB[k][0][tx];
   (*acc)[0] = fma(vec4f(a.x), b, (*acc)[0]);
   (*acc)[1] = fma(vec4f(a.y), b, (*acc)[1]);
   (*acc)[2] = fma(vec4f(a.z), b, (*acc)[2]);
@@ -929,56 +906,6 @@ fn multiplySlice(acc: ptr<function, Sums>, tx: u32, ty: u32) {
 //#end
 }
 
-//#if A_KM
-// A: numbers i … i + 3 of row k.
-fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
-  if (k >= u.depth0) { return vec4f(0); }
-  return load_a0(batch * u.batchA + k * u.strideA, i, u.m);
-}
-//#else
-// A: numbers k … k + 3 of row i, which is the last one beyond it: what it gives is not stored.
-fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
-  let row = min(i, u.m - 1u);
-//#if SEGMENTS_2
-  if (segment == 1u) { return load_a1(row * u.depth1, k, u.depth1); }
-//#end
-//#if SEGMENTS_3
-  if (segment == 2u) { return load_a2(row * u.depth2, k, u.depth2); }
-//#end
-//#if ROWS
-  return weights[row] * load_a0(rows[row] * u.strideA, k, u.depth0);
-//#else
-  return load_a0(batch * u.batchA + row * u.strideA, k, u.depth0);
-//#end
-}
-//#end
-
-//#if B_KN
-// B: numbers j … j + 3 of row k.
-fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
-//#if SEGMENTS_2
-  if (segment == 1u) {
-    if (k >= u.depth1) { return vec4f(0); }
-    return load_b1(k * u.n, j, u.n);
-  }
-//#end
-  if (k >= u.depth0) { return vec4f(0); }
-  return load_b0(batch * u.batchB + k * u.strideB, j, u.n);
-}
-//#else
-// B: numbers k … k + 3 of row j.
-fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
-  let row = min(j, u.n - 1u);
-//#if SEGMENTS_2
-  if (segment == 1u) { return load_b1(row * u.depth1, k, u.depth1); }
-//#end
-//#if SEGMENTS_3
-  if (segment == 2u) { return load_b2(row * u.depth2, k, u.depth2); }
-//#end
-  return load_b0(batch * u.batchB + row * u.strideB, k, u.depth0);
-}
-//#end
-
 fn store(i: u32, j: u32, batch: u32, value: vec4f) {
   if (i >= u.m || j >= u.n) { return; }
 //#if ROWS
@@ -1003,19 +930,17 @@ fn store(i: u32, j: u32, batch: u32, value: vec4f) {
 //#end
 }
 
-// What a thread moves of a slice, in registers on its way from memory: a block of 4 × 4 numbers that is turned (rows along
-// k), or four vec4s that are not (rows along m or n). The first MOVERS threads move A, the last ones B.
-const SLICE4 = SLICE / 4u;
-const MOVERS = SLICE4 * TILE4;
-
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  // a warp is 4 × 8 threads, in an order in which neighbours read few different vec4s
   let lane = thread % 32u;
   let warp = thread / 32u;
-  let tx = (warp % 2u) * 8u + lane % 8u;
-  let ty = (warp / 2u) * 4u + lane / 8u;
+  let tx = (warp % 2u) * 8u + (lane / 2u) % 8u;
+  let ty = (warp / 2u) * 4u + lane / 16u * 2u + lane % 2u;
   let row0 = group.y * TILE;
   let column0 = group.x * TILE;
+  let movesA = thread < 128u;
+  let mover = thread % 128u;
   var acc: Sums;
   var moved: Moved;
 //#if PARTS
@@ -1032,20 +957,30 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let depth1 = u.depth1;
   let depth2 = u.depth2;
 //#end
-  load(&moved, 0u, first, thread, row0, column0, batch);
+  if (movesA) { loadA(&moved, 0u, first, mover, row0, batch); }
+  else { loadB(&moved, 0u, first, mover, column0, batch); }
   for (var k = first; k < end; k += SLICE) {
-    put(&moved, thread);
+    if (movesA) { putA(&moved, 0u, mover); }
+    else { putB(&moved, mover); }
     workgroupBarrier();
     // the next slice is under way while this one is multiplied
-    if (k + SLICE < end) { load(&moved, 0u, k + SLICE, thread, row0, column0, batch); }
+    if (k + SLICE < end) {
+      if (movesA) { loadA(&moved, 0u, k + SLICE, mover, row0, batch); }
+      else { loadB(&moved, 0u, k + SLICE, mover, column0, batch); }
+    }
     multiplySlice(&acc, tx, ty);
     workgroupBarrier();
   }
   // The other segments are short. In one loop with the first, deciding which one is next cost it a sixth of its speed.
 //#if SEGMENTS_2
   for (var k = 0u; k < depth1; k += SLICE) {
-    load(&moved, 1u, k, thread, row0, column0, batch);
-    put(&moved, thread);
+    if (movesA) {
+      loadA(&moved, 1u, k, mover, row0, batch);
+      putA(&moved, 1u, mover);
+    } else {
+      loadB(&moved, 1u, k, mover, column0, batch);
+      putB(&moved, mover);
+    }
     workgroupBarrier();
     for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
     workgroupBarrier();
@@ -1053,8 +988,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 //#end
 //#if SEGMENTS_3
   for (var k = 0u; k < depth2; k += SLICE) {
-    load(&moved, 2u, k, thread, row0, column0, batch);
-    put(&moved, thread);
+    if (movesA) {
+      loadA(&moved, 2u, k, mover, row0, batch);
+      putA(&moved, 2u, mover);
+    } else {
+      loadB(&moved, 2u, k, mover, column0, batch);
+      putB(&moved, mover);
+    }
     workgroupBarrier();
     for (var x = 0u; x < SLICE; x++) { multiply(&acc, x, tx, ty); }
     workgroupBarrier();
@@ -1096,73 +1036,197 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   store(i + 3u, j, group.z, activate(u.scale * acc[3] + bias0));
 //#end
 }
+`;
 
-fn load(moved: ptr<function, Moved>, segment: u32, start: u32, thread: u32, row0: u32, column0: u32, batch: u32) {
-  if (thread < MOVERS) {
+export const gemm_slice = `// The slices of gemm.wgsl's factors, from memory through registers into workgroup memory.
+
+const TILE = 16u * RUN;
+const TILE4 = TILE / 4u;
+
+alias Moved = array<vec4f, 4>;
+// [k][i / 4], the latter in two: which of a thread's vec4s, and whose. So every index of a read but the last is known to the
+// compiler, and Dawn, which keeps the others within bounds, does so once for all k: 39 → 44 TFLOP/s, as in gemm.wgsl.
+alias Tile = array<array<array<vec4f, 16>, RUN / 4u>, SLICE>;
+
+var<workgroup> tileA: Tile;
+var<workgroup> tileB: Tile;
+
 //#if A_KM
-    let k = start + thread / TILE4;
-    let i = row0 + (thread % TILE4) * 4u;
-    (*moved)[0] = readA(segment, k, i, batch);
-    (*moved)[1] = readA(segment, k + SLICE4, i, batch);
-    (*moved)[2] = readA(segment, k + 2u * SLICE4, i, batch);
-    (*moved)[3] = readA(segment, k + 3u * SLICE4, i, batch);
-//#else
-    let k = start + (thread % SLICE4) * 4u;
-    let i = row0 + (thread / SLICE4) * 4u;
-    (*moved)[0] = readA(segment, k, i, batch);
-    (*moved)[1] = readA(segment, k, i + 1u, batch);
-    (*moved)[2] = readA(segment, k, i + 2u, batch);
-    (*moved)[3] = readA(segment, k, i + 3u, batch);
+// A: numbers i … i + 3 of row k.
+fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
+//#if PARTIAL
+  if (k >= u.depth0) { return vec4f(0); }
 //#end
-  } else if (thread >= 256u - MOVERS) {
-    let item = thread + MOVERS - 256u;
+  return load_a0(batch * u.batchA + k * u.strideA, i, u.m);
+}
+//#else
+//#if GATHERED
+// A: numbers k of rows i … i + 3. Threads beside each other read kept columns beside each other, which share what the cache
+// fetches: 34.5 → 37.6 TFLOP/s at keep .25, as in gemm.wgsl, against a 4 × 4 block of four columns a thread.
+fn gather(k: u32, i: u32) -> vec4f {
+//#if PARTIAL
+  if (k >= u.depth0) { return vec4f(0); }
+//#end
+  let column = indices[k];
+  return vec4f(
+    a0[min(i, u.m - 1u) * u.strideA + column],
+    a0[min(i + 1u, u.m - 1u) * u.strideA + column],
+    a0[min(i + 2u, u.m - 1u) * u.strideA + column],
+    a0[min(i + 3u, u.m - 1u) * u.strideA + column],
+  );
+}
+//#end
+
+// A: numbers k … k + 3 of row i, which is the last one beyond it: what it gives is not stored.
+fn readA(segment: u32, k: u32, i: u32, batch: u32) -> vec4f {
+  let row = min(i, u.m - 1u);
+//#if SEGMENTS_2
+  if (segment == 1u) { return load_a1(row * u.depth1, k, u.depth1); }
+//#end
+//#if SEGMENTS_3
+  if (segment == 2u) { return load_a2(row * u.depth2, k, u.depth2); }
+//#end
+//#if GATHERED
+  return vec4f(0); // see gather
+//#else
+//#if ROWS
+  return weights[row] * load_a0(rows[row] * u.strideA, k, u.depth0);
+//#else
+  return load_a0(batch * u.batchA + row * u.strideA, k, u.depth0);
+//#end
+//#end
+}
+//#end
+
 //#if B_KN
-    let k = start + item / TILE4;
-    let j = column0 + (item % TILE4) * 4u;
-    (*moved)[0] = readB(segment, k, j, batch);
-    (*moved)[1] = readB(segment, k + SLICE4, j, batch);
-    (*moved)[2] = readB(segment, k + 2u * SLICE4, j, batch);
-    (*moved)[3] = readB(segment, k + 3u * SLICE4, j, batch);
-//#else
-    let k = start + (item % SLICE4) * 4u;
-    let j = column0 + (item / SLICE4) * 4u;
-    (*moved)[0] = readB(segment, k, j, batch);
-    (*moved)[1] = readB(segment, k, j + 1u, batch);
-    (*moved)[2] = readB(segment, k, j + 2u, batch);
-    (*moved)[3] = readB(segment, k, j + 3u, batch);
+// B: numbers j … j + 3 of row k.
+fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
+//#if SEGMENTS_2
+  if (segment == 1u) {
+//#if PARTIAL
+    if (k >= u.depth1) { return vec4f(0); }
 //#end
+    return load_b1(k * u.n, j, u.n);
   }
+//#end
+//#if PARTIAL
+  if (k >= u.depth0) { return vec4f(0); }
+//#end
+  return load_b0(batch * u.batchB + k * u.strideB, j, u.n);
+}
+//#else
+// B: numbers k … k + 3 of row j.
+fn readB(segment: u32, k: u32, j: u32, batch: u32) -> vec4f {
+  let row = min(j, u.n - 1u);
+//#if SEGMENTS_2
+  if (segment == 1u) { return load_b1(row * u.depth1, k, u.depth1); }
+//#end
+//#if SEGMENTS_3
+  if (segment == 2u) { return load_b2(row * u.depth2, k, u.depth2); }
+//#end
+  return load_b0(batch * u.batchB + row * u.strideB, k, u.depth0);
+}
+//#end
+
+// What a thread moves of a slice, in registers on its way from memory: a block of 4 × 4 numbers that is turned (rows along
+// k), four vec4s that are not (rows along m or n), or 16 numbers of a gathered column. 128 threads move A, the others B.
+const SLICE4 = SLICE / 4u;
+
+fn loadA(moved: ptr<function, Moved>, segment: u32, start: u32, thread: u32, row0: u32, batch: u32) {
+//#if A_KM
+  let k = start + thread / TILE4;
+  let i = row0 + (thread % TILE4) * 4u;
+  (*moved)[0] = readA(segment, k, i, batch);
+  (*moved)[1] = readA(segment, k + SLICE4, i, batch);
+  (*moved)[2] = readA(segment, k + 2u * SLICE4, i, batch);
+  (*moved)[3] = readA(segment, k + 3u * SLICE4, i, batch);
+//#else
+//#if GATHERED
+  if (segment == 0u) {
+    let k = start + thread % SLICE;
+    let i = row0 + (thread / SLICE) * 16u;
+    (*moved)[0] = gather(k, i);
+    (*moved)[1] = gather(k, i + 4u);
+    (*moved)[2] = gather(k, i + 8u);
+    (*moved)[3] = gather(k, i + 12u);
+    return;
+  }
+//#end
+  let k = start + (thread % SLICE4) * 4u;
+  let i = row0 + (thread / SLICE4) * 4u;
+  (*moved)[0] = readA(segment, k, i, batch);
+  (*moved)[1] = readA(segment, k, i + 1u, batch);
+  (*moved)[2] = readA(segment, k, i + 2u, batch);
+  (*moved)[3] = readA(segment, k, i + 3u, batch);
+//#end
 }
 
-fn put(moved: ptr<function, Moved>, thread: u32) {
-  if (thread < MOVERS) {
-//#if A_KM
-    tileA[thread] = (*moved)[0];
-    tileA[thread + MOVERS] = (*moved)[1];
-    tileA[thread + 2u * MOVERS] = (*moved)[2];
-    tileA[thread + 3u * MOVERS] = (*moved)[3];
-//#else
-    let at = (thread % SLICE4) * 4u * TILE4 + thread / SLICE4;
-    tileA[at] = vec4f((*moved)[0].x, (*moved)[1].x, (*moved)[2].x, (*moved)[3].x);
-    tileA[at + TILE4] = vec4f((*moved)[0].y, (*moved)[1].y, (*moved)[2].y, (*moved)[3].y);
-    tileA[at + 2u * TILE4] = vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z);
-    tileA[at + 3u * TILE4] = vec4f((*moved)[0].w, (*moved)[1].w, (*moved)[2].w, (*moved)[3].w);
-//#end
-  } else if (thread >= 256u - MOVERS) {
-    let item = thread + MOVERS - 256u;
+fn loadB(moved: ptr<function, Moved>, segment: u32, start: u32, thread: u32, column0: u32, batch: u32) {
 //#if B_KN
-    tileB[item] = (*moved)[0];
-    tileB[item + MOVERS] = (*moved)[1];
-    tileB[item + 2u * MOVERS] = (*moved)[2];
-    tileB[item + 3u * MOVERS] = (*moved)[3];
+  let k = start + thread / TILE4;
+  let j = column0 + (thread % TILE4) * 4u;
+  (*moved)[0] = readB(segment, k, j, batch);
+  (*moved)[1] = readB(segment, k + SLICE4, j, batch);
+  (*moved)[2] = readB(segment, k + 2u * SLICE4, j, batch);
+  (*moved)[3] = readB(segment, k + 3u * SLICE4, j, batch);
 //#else
-    let at = (item % SLICE4) * 4u * TILE4 + item / SLICE4;
-    tileB[at] = vec4f((*moved)[0].x, (*moved)[1].x, (*moved)[2].x, (*moved)[3].x);
-    tileB[at + TILE4] = vec4f((*moved)[0].y, (*moved)[1].y, (*moved)[2].y, (*moved)[3].y);
-    tileB[at + 2u * TILE4] = vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z);
-    tileB[at + 3u * TILE4] = vec4f((*moved)[0].w, (*moved)[1].w, (*moved)[2].w, (*moved)[3].w);
+  let k = start + (thread % SLICE4) * 4u;
+  let j = column0 + (thread / SLICE4) * 4u;
+  (*moved)[0] = readB(segment, k, j, batch);
+  (*moved)[1] = readB(segment, k, j + 1u, batch);
+  (*moved)[2] = readB(segment, k, j + 2u, batch);
+  (*moved)[3] = readB(segment, k, j + 3u, batch);
 //#end
+}
+
+fn setA(k: u32, i: u32, value: vec4f) { tileA[k][i / 16u][i % 16u] = value; }
+fn setB(k: u32, j: u32, value: vec4f) { tileB[k][j / 16u][j % 16u] = value; }
+
+fn putA(moved: ptr<function, Moved>, segment: u32, thread: u32) {
+//#if A_KM
+  let k = thread / TILE4;
+  let i = thread % TILE4;
+  setA(k, i, (*moved)[0]);
+  setA(k + SLICE4, i, (*moved)[1]);
+  setA(k + 2u * SLICE4, i, (*moved)[2]);
+  setA(k + 3u * SLICE4, i, (*moved)[3]);
+//#else
+//#if GATHERED
+  if (segment == 0u) {
+    let k = thread % SLICE;
+    let i = (thread / SLICE) * 4u;
+    setA(k, i, (*moved)[0]);
+    setA(k, i + 1u, (*moved)[1]);
+    setA(k, i + 2u, (*moved)[2]);
+    setA(k, i + 3u, (*moved)[3]);
+    return;
   }
+//#end
+  let k = (thread % SLICE4) * 4u;
+  let i = thread / SLICE4;
+  setA(k, i, vec4f((*moved)[0].x, (*moved)[1].x, (*moved)[2].x, (*moved)[3].x));
+  setA(k + 1u, i, vec4f((*moved)[0].y, (*moved)[1].y, (*moved)[2].y, (*moved)[3].y));
+  setA(k + 2u, i, vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z));
+  setA(k + 3u, i, vec4f((*moved)[0].w, (*moved)[1].w, (*moved)[2].w, (*moved)[3].w));
+//#end
+}
+
+fn putB(moved: ptr<function, Moved>, thread: u32) {
+//#if B_KN
+  let k = thread / TILE4;
+  let j = thread % TILE4;
+  setB(k, j, (*moved)[0]);
+  setB(k + SLICE4, j, (*moved)[1]);
+  setB(k + 2u * SLICE4, j, (*moved)[2]);
+  setB(k + 3u * SLICE4, j, (*moved)[3]);
+//#else
+  let k = (thread % SLICE4) * 4u;
+  let j = thread / SLICE4;
+  setB(k, j, vec4f((*moved)[0].x, (*moved)[1].x, (*moved)[2].x, (*moved)[3].x));
+  setB(k + 1u, j, vec4f((*moved)[0].y, (*moved)[1].y, (*moved)[2].y, (*moved)[3].y));
+  setB(k + 2u, j, vec4f((*moved)[0].z, (*moved)[1].z, (*moved)[2].z, (*moved)[3].z));
+  setB(k + 3u, j, vec4f((*moved)[0].w, (*moved)[1].w, (*moved)[2].w, (*moved)[3].w));
+//#end
 }
 `;
 
@@ -1186,10 +1250,10 @@ fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
 //#if VEC4
   let words = NAME[(start + column) / 4u];
   let v = vec4f(decode(words.x), decode(words.y));
-//#if WHOLE
-  return v;
-//#else
+//#if PARTIAL
   return select(vec4f(0), v, column < width);
+//#else
+  return v;
 //#end
 //#else
   let i = (start + column) / 2u;
@@ -1204,13 +1268,11 @@ fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
 export const matrix = `// How a kernel reads the matrix NAME: four neighbours of a row. The matrix is a buffer of vec4s if VEC4, where a row is a
 // whole number of them, and of single numbers otherwise.
 
-// The numbers start + column … start + column + 3, 0 from start + width on. column is a multiple of 4; with VEC4 start and
-// width are too. With WHOLE (and VEC4) it may give the following numbers instead of 0: the width of what is added up is a
-// whole number of slices, and what lies beyond the other sides is not stored. Measured as in gemm.wgsl: 34.9 → 37.9 TFLOP/s.
+// The numbers start + column … start + column + 3. column is a multiple of 4; with VEC4 start and width are too. With PARTIAL, as
+// always without VEC4, it gives 0 from start + width on, else the following numbers: then the width of what is added up is a
+// whole number of slices, and what lies beyond the other sides is not stored. Measured on an H200: 34.9 → 37.9 TFLOP/s.
 fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
-//#if WHOLE
-  return NAME[(start + column) / 4u];
-//#else
+//#if PARTIAL
 //#if VEC4
   return select(vec4f(0), NAME[(start + column) / 4u], column < width);
 //#else
@@ -1222,6 +1284,8 @@ fn load_NAME(start: u32, column: u32, width: u32) -> vec4f {
   if (column + 3u < width) { v.w = NAME[i + 3u]; }
   return v;
 //#end
+//#else
+  return NAME[(start + column) / 4u];
 //#end
 }
 `;

@@ -91,6 +91,7 @@ export function skinny(backend: WebGPUBackend, product: Skinny): TensorInfo {
       COLUMNS: columns,
       MANY: columns > 4,
       VEC4: vec4,
+      PARTIAL: true,
       A_KM: turnedA,
       B_KN: plainB,
       C_TURNED: turnedC,

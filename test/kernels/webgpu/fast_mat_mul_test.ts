@@ -4,6 +4,7 @@ import {installFastMatMul} from '../../../src/index.ts';
 import {randomStream} from '../../../src/random.ts';
 import {describeWithShaders, expectClose, expectNoLeaks} from '../../backends.ts';
 import {type Matrix, matMul, randomMatrix, transpose} from '../../reference/matrix.ts';
+import {tuningOfTests} from './set_tuning.ts';
 
 const LEAST_WORK = 'CELORA_FAST_MATMUL_LEAST_WORK';
 const OURS = /FastMatMul/;
@@ -30,6 +31,7 @@ describeWithShaders('installFastMatMul', (backend) => {
     return;
   }
 
+  const set = tuningOfTests();
   let usual: number;
   let stock: tf.KernelConfig;
   let installation: ReturnType<typeof installFastMatMul>;
@@ -46,23 +48,31 @@ describeWithShaders('installFastMatMul', (backend) => {
   });
   const ours = () => tf.env().getBool('CELORA_WEBGPU_SHADERS');
 
+  async function expectProducts(m: number, depth: number, n: number): Promise<void> {
+    const [a, b] = [numbers(m, depth, 1), numbers(depth, n, 2)];
+    for (const transposeA of [false, true]) {
+      for (const transposeB of [false, true]) {
+        const left = tensorOf(transposeA ? transpose(a) : a);
+        const right = tensorOf(transposeB ? transpose(b) : b);
+        await expectClose(tf.matMul(left, right, transposeA, transposeB), matMul(a, b).data, 1e-5);
+      }
+    }
+  }
+
   for (const [m, depth, n] of [
     [70, 64, 68],
     [5, 123, 123],
     [1, 1, 1],
     [66, 3, 1],
   ] as const) {
-    it(`equals the formula, transposed or not: ${m}×${depth}×${n}`, async () => {
-      const [a, b] = [numbers(m, depth, 1), numbers(depth, n, 2)];
-      for (const transposeA of [false, true]) {
-        for (const transposeB of [false, true]) {
-          const left = tensorOf(transposeA ? transpose(a) : a);
-          const right = tensorOf(transposeB ? transpose(b) : b);
-          await expectClose(tf.matMul(left, right, transposeA, transposeB), matMul(a, b).data, 1e-5);
-        }
-      }
-    });
+    it(`equals the formula, transposed or not: ${m}×${depth}×${n}`, () => expectProducts(m, depth, n));
   }
+
+  it('equals the formula, transposed or not, in the form for many tiles', async () => {
+    set({CELORA_LEAST_TILES: 1});
+    await expectProducts(132, 48, 68);
+    await expectProducts(67, 21, 65);
+  });
 
   it('equals the formulas of a batch', async () => {
     const members = [3, 4, 5].map((seed) => [numbers(6, 20, seed), numbers(20, 8, 9 * seed)] as const);

@@ -1,8 +1,21 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
-import {ActivationGradient, approxActivationGrad, loraMatMul, packColumns} from '../../../src/index.ts';
+import {
+  ActivationGradient,
+  activationGrad,
+  approxActivationGrad,
+  loraMatMul,
+  packColumns,
+  packHalf,
+  sampledActivationGrad,
+} from '../../../src/index.ts';
 import {randomStream} from '../../../src/random.ts';
 import {describeShaders, expectClose} from '../../backends.ts';
+import {randomDy, randomProduct, tensorOf, tensorsOf} from '../../ops/tensors.ts';
+import {nearestMatrix} from '../../reference/half.ts';
+import {adapterGradient, exactDx, forward} from '../../reference/lora.ts';
+import {transpose} from '../../reference/matrix.ts';
+import {sampledDx} from '../../reference/rows.ts';
 import {dispatchesOf} from '../../support/dispatches.ts';
 import {tuningOfTests} from './set_tuning.ts';
 
@@ -13,13 +26,13 @@ function numbers(shape: [number, number], seed: number): {values: Float32Array; 
   return {values, tensor: tf.tensor2d(values, shape)};
 }
 
-describeShaders('products in wide tiles', () => {
+describeShaders('products of many tiles', () => {
   const set = tuningOfTests();
   beforeEach(() => set({CELORA_LEAST_TILES: 1}));
   // the last tiles are partial
   const [rows, inputs, out] = [1000, 1012, 96];
   /** Rows and columns of the result to look at: at the corners of tiles, and in the last partial ones. */
-  const SOME = [0, 1, 127, 128, 500, 895, 896, 999];
+  const SOME = [0, 63, 64, 127, 128, 500, 895, 896, 959, 960, 999];
 
   /** The numbers at SOME × SOME of a [rows, columns] result. */
   const pick = (y: tf.Tensor): tf.Tensor =>
@@ -78,6 +91,34 @@ describeShaders('products in wide tiles', () => {
       }),
     );
     await expectClose(pick(y), expected, 1e-5);
+  });
+
+  it('equal the formulas from a kernel at half precision: forward, back, and of sampled rows', async () => {
+    const sizes = {rows: 70, inputs: 66, units: 36, rank: 3, bias: true};
+    const product = randomProduct(sizes);
+    const rounded = {...product, kernel: nearestMatrix(product.kernel, 'float16')};
+    const dy = randomDy(sizes);
+    const adapter = {
+      loraA: tensorOf(product.loraA!),
+      loraDy: tensorOf(adapterGradient(dy, product.loraB!, product.scale)),
+    };
+    const [indices, weights] = [
+      [1, 64, 69],
+      [0.5, 2, 1.25],
+    ];
+    const sample = {indices: tf.tensor1d(indices, 'int32'), weights: tf.tensor1d(weights)};
+    for (const transposed of [false, true]) {
+      const kernel = packHalf(tensorOf(transposed ? transpose(product.kernel) : product.kernel), 'float16');
+      if (!transposed) {
+        await expectClose(loraMatMul({...tensorsOf(product), kernel}), forward(rounded).data);
+      }
+      const inputs = {dy: tensorOf(dy), kernel, ...adapter};
+      await expectClose(activationGrad(inputs, transposed), exactDx(rounded, dy).data);
+      await expectClose(
+        sampledActivationGrad({...inputs, ...sample}, transposed),
+        sampledDx(rounded, dy, indices, weights).data,
+      );
+    }
   });
 });
 
