@@ -11,7 +11,7 @@
 #include "call.h"
 
 // The names of all our ops begin so; another number for every change of what they take or give.
-#define OP_PREFIX "Celora6"
+#define OP_PREFIX "Celora7"
 
 struct OpDescription {
   const char* name;

@@ -5,7 +5,7 @@
 
 namespace {
 
-// x [N, in] or [..., in], W [in, out] (, bias [out]) (, A [in, r], B [r, out]) → y [N, out]
+// x [N, in] or [..., in], W [in, out] (, bias [out]) (, A [in, r], B [r, out]) → y [N, out] (, s xA [N, r])
 struct LoRAMatMul {
   Weights weights;
   bool biased, adapted, tf32;
@@ -19,7 +19,7 @@ struct LoRAMatMul {
         activation(attributes.integer("activation")),
         scale(attributes.real("scale")) {}
   static constexpr OpDescription DESCRIPTION{
-      "LoRAMatMul", "f", "biased: int;adapted: int;activation: int;scale: float;tf32: int;" WEIGHT_ATTRIBUTES};
+      "LoRAMatMul", "*", "biased: int;adapted: int;activation: int;scale: float;tf32: int;" WEIGHT_ATTRIBUTES};
   void run(Call& call) const {
     const Input x = call.flattened(0, "x", {ANY, ANY});
     const int64_t rows = x.shape[0], in = x.shape[1];
@@ -33,9 +33,9 @@ struct LoRAMatMul {
       const Input& loraA = call.real(next + biased, "loraA", {in, ANY});
       const int64_t rank = loraA.shape[1];
       const float* loraB = call.real(next + 1 + biased, "loraB", {rank, out}).numbers();
-      float* low = call.temporary({rows, rank});
-      multiplySkinny(call, rows, rank, in, scale, {x.numbers(), in}, {loraA.numbers(), rank}, low, rank, tf32);
-      call.multiply(rows, out, rank, 1, {low, rank}, {loraB, out}, 1, y, out, tf32);
+      float* loraX = call.output(1, {rows, rank});
+      multiplySkinny(call, rows, rank, in, scale, {x.numbers(), in}, {loraA.numbers(), rank}, loraX, rank, tf32);
+      call.multiply(rows, out, rank, 1, {loraX, rank}, {loraB, out}, 1, y, out, tf32);
     }
     if (!bias && activation == 0) return;
     LAUNCH(call, bias_activation, call.blocksFor(rows * out), {BLOCK}, y, bias, rows * out, out, activation);

@@ -22,13 +22,16 @@ export interface TapeAttrs extends LoRAMatMulAttrs {
 export const loraMatMulGradConfig: tf.GradConfig = {
   kernelName: LoRAMatMul,
   saveAllInputs: true,
+  outputsToSave: [false, true],
   gradFunc: (dyOrDys, saved, namedAttrs) => {
-    const dy = dyOrDys as tf.Tensor2D;
+    // s xA leads nowhere
+    const [dy] = [dyOrDys].flat() as [tf.Tensor2D];
     const attrs = namedAttrs as unknown as TapeAttrs;
     const {x, kernel: tensor, bias, loraA, loraB} = namedOperands(saved, attrs);
     const kernel = weightsOf(tensor, attrs.half);
     // all that the adapter needs, at once, before the closures, which run in tidies of their own
-    const [loraDy, gradA, gradB] = loraA && loraB ? loraGrad(x, dy, loraA, loraB, attrs.scale) : [];
+    const loraX = saved.at(-1)!;
+    const [loraDy, gradA, gradB] = loraA && loraB ? loraGrad(x, dy, loraX, loraB, attrs.scale) : [];
     const adapter = loraA && loraDy ? {loraA, loraDy} : {};
     const dx = () =>
       attrs.gradient

@@ -39,7 +39,7 @@ export interface UnpackHalfInputs {
   words: Tensor;
 }
 
-/** y = activation(xW + s(xA)B + b), [N, out]. */
+/** y = activation(xW + s(xA)B + b), [N, out], and with an adapter s xA, [N, r], of which LoRAGrad makes the gradient of B. */
 export const LoRAMatMul = 'LoRAMatMul';
 /** x [N, in], W [in, out], then b [out] if hasBias, then A [in, r], B [r, out] if hasAdapter: absent ones are left out. */
 export type LoRAMatMulInputs = Tensor[];
@@ -73,8 +73,8 @@ export interface LoRAGradInputs {
   x: Tensor;
   /** [N, out]. */
   dy: Tensor;
-  /** A [in, r]. */
-  loraA: Tensor;
+  /** s xA [N, r]. */
+  loraX: Tensor;
   /** B [r, out]. */
   loraB: Tensor;
 }

@@ -57,8 +57,8 @@ function layerCost(layer: Layer, tokens: number): LayerCost {
   const {rank} = config;
   const kernelGrad = trainBase ? product : 0;
   const low = (r: number) => rows * r * (inputs + units);
-  // forward (xA)B; backward dyBᵀ and ·Aᵀ for dx, xᵀ· and xA, (xA)ᵀdy for the adapter
-  const adapter = {forward: low(rank), backward: rank === 0 ? 0 : 2 * low(rank) + rows * rank * inputs};
+  // forward xA and ·B; backward dyBᵀ and ·Aᵀ for dx, xᵀ· and (xA)ᵀdy for the adapter
+  const adapter = {forward: low(rank), backward: 2 * low(rank)};
   const approximated = planActivationGrad(config, rows, inputs, units, !trainBase).multiplyAdds;
   const dx = product + approximatedShare(config) * (approximated - product);
   const forward = product + adapter.forward;

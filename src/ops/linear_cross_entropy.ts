@@ -197,7 +197,7 @@ function logitsOf(x: tf.Tensor, {parts, bias, transposed}: Head): tf.Tensor {
       return runKernel<tf.Tensor>(ActivationGrad, {dy: x, kernel: tensor}, {transposed: false, half});
     const fused = bias && parts.length === 1;
     const attrs = {hasBias: Boolean(fused), hasAdapter: false, scale: 1, activation: 'linear', half};
-    return runKernel<tf.Tensor>(LoRAMatMul, fused ? [x, tensor, bias] : [x, tensor], attrs);
+    return runKernel<[tf.Tensor]>(LoRAMatMul, fused ? [x, tensor, bias] : [x, tensor], attrs)[0];
   });
   const logits = products.length === 1 ? products[0]! : tf.concat(products, 1);
   return bias && (transposed || parts.length > 1) ? tf.add(logits, bias) : logits;

@@ -6,7 +6,7 @@ import {runKernel} from '../kernels/register.ts';
  * What a backward pass needs of an adapter of y = xW + s(xA)B, at once: of the operations of a step these are the most.
  * @param x [N, in].
  * @param dy [N, out].
- * @param loraA A [in, r].
+ * @param loraX s xA [N, r], as the forward pass made it.
  * @param loraB B [r, out].
  * @param scale s.
  * @returns s dy Bᵀ [N, r], dA = xᵀ(s dy Bᵀ) [in, r] and dB = (s xA)ᵀdy [r, out].
@@ -14,8 +14,8 @@ import {runKernel} from '../kernels/register.ts';
 export const loraGrad = (
   x: Tensor,
   dy: Tensor,
-  loraA: Tensor,
+  loraX: Tensor,
   loraB: Tensor,
   scale: number,
 ): [loraDy: Tensor2D, gradA: Tensor2D, gradB: Tensor2D] =>
-  runKernel(LoRAGrad, {x, dy, loraA, loraB}, {scale});
+  runKernel(LoRAGrad, {x, dy, loraX, loraB}, {scale});

@@ -65,7 +65,7 @@ export function loraMatMul(args: LoRAMatMulArgs): tf.Tensor {
     // as stock tfjs does: while a tape records, the activation and the bias before it are nodes of their own
     const fuse = activation === 'linear' || tf.engine().state.gradientDepth === 0;
     const fusedBias = fuse ? bias : undefined;
-    let y = runKernel<tf.Tensor>(
+    const [made] = runKernel<[tf.Tensor]>(
       LoRAMatMul,
       [flat, kernel, fusedBias, loraA, loraB].filter((tensor) => tensor !== undefined),
       {
@@ -78,7 +78,7 @@ export function loraMatMul(args: LoRAMatMulArgs): tf.Tensor {
         frozenData: kernel instanceof tf.Variable && kernel.trainable ? undefined : kernel.dataId,
       } satisfies TapeAttrs,
     );
-    if (!fuse) y = ACTIVATIONS[activation](bias ? tf.add(y, bias) : y);
+    const y = fuse ? made : ACTIVATIONS[activation](bias ? tf.add(made, bias) : made);
     return x.rank === 2 ? y : tf.reshape(y, [...x.shape.slice(0, -1), units]);
   });
 }

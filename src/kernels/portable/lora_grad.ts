@@ -10,11 +10,7 @@ function multiply(
   return tf.engine().runKernel(LowRankMatMul, {a, b}, {transposeA, transposeB, scale}) as tf.Tensor;
 }
 
-export function loraGrad({x, dy, loraA, loraB}: LoRAGradInputs, {scale}: LoRAGradAttrs): tf.Tensor[] {
+export function loraGrad({x, dy, loraX, loraB}: LoRAGradInputs, {scale}: LoRAGradAttrs): tf.Tensor[] {
   const loraDy = multiply(dy, loraB, {transposeB: true, scale});
-  return [
-    loraDy,
-    multiply(x, loraDy, {transposeA: true}),
-    multiply(multiply(x, loraA, {scale}), dy, {transposeA: true}),
-  ];
+  return [loraDy, multiply(x, loraDy, {transposeA: true}), multiply(loraX, dy, {transposeA: true})];
 }

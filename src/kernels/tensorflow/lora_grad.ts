@@ -7,12 +7,12 @@ import {runOp} from './run_op.ts';
 
 export const loraGrad = (
   backend: TensorFlowBackend,
-  {x, dy, loraA, loraB}: LoRAGradInputs,
+  {x, dy, loraX, loraB}: LoRAGradInputs,
   {scale}: LoRAGradAttrs,
 ): TensorInfo[] =>
   runOp(backend, {
     name: 'LoRAGrad',
-    reals: [asItLies(backend, x), asItLies(backend, dy), loraA, loraB],
+    reals: [asItLies(backend, x), asItLies(backend, dy), loraX, loraB],
     counts: {tf32: tf32()},
     numbers: {scale},
     outputs: 3,

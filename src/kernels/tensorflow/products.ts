@@ -15,7 +15,7 @@ import {namedOperands} from '../operands.ts';
 import type {TensorFlowBackend} from './backend.ts';
 import {weightOperand} from './half.ts';
 import {asItLies} from './row_ops.ts';
-import {runSingle} from './run_op.ts';
+import {runOp, runSingle} from './run_op.ts';
 
 /** Whether products on a GPU, attention's too, may round their factors to TF32, as TensorFlow's own products do. */
 export const TF32_FLAG = 'CELORA_TENSORFLOW_TF32';
@@ -28,11 +28,12 @@ export function loraMatMul(
   backend: TensorFlowBackend,
   inputs: LoRAMatMulInputs,
   attrs: LoRAMatMulAttrs,
-): TensorInfo {
+): TensorInfo[] {
   const {hasBias, hasAdapter, scale, activation} = attrs;
   const {x, kernel, bias, loraA, loraB} = namedOperands(inputs, attrs);
   const {real, words, counts} = weightOperand(kernel, attrs);
-  return runSingle(backend, {
+  const outputs = hasAdapter ? 2 : 1;
+  return runOp(backend, {
     name: 'LoRAMatMul',
     reals: [asItLies(backend, x), real, bias, loraA, loraB],
     integers: [words],
@@ -42,8 +43,10 @@ export function loraMatMul(
       activation: ACTIVATIONS.indexOf(activation),
       tf32: tf32(),
       ...counts,
+      K: outputs,
     },
     numbers: {scale},
+    outputs,
   });
 }
 

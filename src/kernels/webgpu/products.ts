@@ -29,22 +29,21 @@ export function loraMatMul(
   backend: WebGPUBackend,
   inputs: LoRAMatMulInputs,
   attrs: LoRAMatMulAttrs,
-): TensorInfo {
+): TensorInfo[] {
   const {x, kernel, bias, loraA, loraB} = namedOperands(inputs, attrs);
   const {scale, activation, half} = attrs;
   const [m, depth] = matrixOf(x);
   const n = half?.columns ?? kernel.shape[1]!;
   const segments: Segment[] = [{a: x, b: kernel, depth, half}];
-  let low: TensorInfo | undefined;
+  let loraX: TensorInfo | undefined;
   if (loraA && loraB) {
     const rank = loraA.shape[1]!;
-    low = lowRank(backend, {label: 'LoRADown', m, n: rank, depth, a: x, b: loraA, plainB: true, scale});
-    segments.push({a: low, b: loraB, depth: rank});
+    loraX = lowRank(backend, {label: 'LoRADown', m, n: rank, depth, a: x, b: loraA, plainB: true, scale});
+    segments.push({a: loraX, b: loraB, depth: rank});
   }
   const output = backend.makeTensorInfo([m, n], 'float32');
   gemm(backend, {label: 'LoRAMatMul', m, n, segments, plainB: true, bias, activation}, output);
-  if (low) backend.disposeData(low.dataId);
-  return output;
+  return loraX ? [output, loraX] : [output];
 }
 
 export function lowRankMatMul(
@@ -66,16 +65,13 @@ export function lowRankMatMul(
 /** Products by a factor, without tfjs's engine around each: of a step's kernels these are the most. */
 export function loraGrad(
   backend: WebGPUBackend,
-  {x, dy, loraA, loraB}: LoRAGradInputs,
+  {x, dy, loraX, loraB}: LoRAGradInputs,
   {scale}: LoRAGradAttrs,
 ): TensorInfo[] {
-  const plain = {transposeA: false, transposeB: false, scale};
   const turned = {transposeA: true, transposeB: false, scale: 1};
-  const loraDy = lowRankMatMul(backend, {a: dy, b: loraB}, {...plain, transposeB: true});
+  const loraDy = lowRankMatMul(backend, {a: dy, b: loraB}, {transposeA: false, transposeB: true, scale});
   const gradA = lowRankMatMul(backend, {a: x, b: loraDy}, turned);
-  const low = lowRankMatMul(backend, {a: x, b: loraA}, plain);
-  const gradB = lowRankMatMul(backend, {a: low, b: dy}, turned);
-  backend.disposeData(low.dataId);
+  const gradB = lowRankMatMul(backend, {a: loraX, b: dy}, turned);
   return [loraDy, gradA, gradB];
 }
 

@@ -60,7 +60,7 @@ export const CASES: Case[] = [
     inputs: () => ({
       x: random([ROWS, IN], 1),
       dy: random([ROWS, OUT], 2),
-      loraA: random([IN, rank], 3),
+      loraX: random([ROWS, rank], 3),
       loraB: random([rank, OUT], 4),
     }),
     attrs: {scale: 0.5},

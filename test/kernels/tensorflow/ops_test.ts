@@ -145,7 +145,7 @@ describeOwnOps('ops beside the stock ones', () => {
         [x, w, loraA, loraB],
         {hasBias: false, hasAdapter: true, scale: 2, activation: 'linear'},
       ],
-      [names.LoRAGrad, {x, dy, loraA, loraB}, {scale: 2}],
+      [names.LoRAGrad, {x, dy, loraX: random([6, 2], 13), loraB}, {scale: 2}],
       [names.ActivationGrad, {dy, kernel: w}, {transposed: false}],
       [names.ColumnScores, {dy, norms: random([12], 10)}, {score: 'product'}],
       [
