@@ -45,11 +45,11 @@ fn scaled(rows: mat4x4f, factors: vec4f) -> mat4x4f {
   return mat4x4f(rows[0] * factors.x, rows[1] * factors.y, rows[2] * factors.z, rows[3] * factors.w);
 }
 
-// Shows the threads of a row what each of them has of it: number x · 16 + ty is of thread (x, ty).
+// Shows the threads of a row what each of them has of it: [x / 4][x % 4][…][ty] is of thread (x, ty).
 fn share(tx: u32, ty: u32, upper: vec4f, lower: vec4f) {
   workgroupBarrier();
-  slices[tx * 16u + ty] = upper;
-  slices[tx * 16u + 8u + ty] = lower;
+  leftSlice[tx / 4u][tx % 4u][0][ty] = upper;
+  leftSlice[tx / 4u][tx % 4u][1][ty] = lower;
   workgroupBarrier();
 }
 
@@ -59,8 +59,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let tx = thread % ACROSS;
-  let ty = thread / ACROSS;
+  let position = positionOf(thread);
+  let tx = position.x;
+  let ty = position.y;
   let head = group.x;
   let batch = group.y;
   // the last rows see most: they begin first
@@ -85,8 +86,8 @@ fn main(
       let left = read_queries(startQ, strideQ, row0, 16u, k, thread);
       let right = read_keys(startK, strideK, key0, 2u * ACROSS, k, thread);
       workgroupBarrier();
-      putBlock(0u, 16u, thread, left);
-      putBlock(RIGHT, 2u * ACROSS, thread, right);
+      putLeft(thread, left);
+      putRight(2u * ACROSS, thread, right);
       workgroupBarrier();
       multiplyWide(&p, tx, ty);
     }
@@ -104,8 +105,8 @@ fn main(
     var newUpper = topUpper;
     var newLower = topLower;
     for (var x = 0u; x < ACROSS; x++) {
-      newUpper = max(newUpper, slices[x * 16u + ty]);
-      newLower = max(newLower, slices[x * 16u + 8u + ty]);
+      newUpper = max(newUpper, leftSlice[x / 4u][x % 4u][0][ty]);
+      newLower = max(newLower, leftSlice[x / 4u][x % 4u][1][ty]);
     }
     let factorUpper = exp2(topUpper - newUpper);
     let factorLower = exp2(topLower - newLower);
@@ -134,8 +135,8 @@ fn main(
   var allUpper = vec4f(0);
   var allLower = vec4f(0);
   for (var x = 0u; x < ACROSS; x++) {
-    allUpper += slices[x * 16u + ty];
-    allLower += slices[x * 16u + 8u + ty];
+    allUpper += leftSlice[x / 4u][x % 4u][0][ty];
+    allLower += leftSlice[x / 4u][x % 4u][1][ty];
   }
   sums[0] = scaled(sums[0], 1.0 / allUpper);
   sums[1] = scaled(sums[1], 1.0 / allUpper);

@@ -93,8 +93,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let tx = thread % ACROSS;
-  let ty = thread / ACROSS;
+  let position = positionOf(thread);
+  let tx = position.x;
+  let ty = position.y;
   let head = group.x;
   let batch = group.y;
   let share = u.heads / u.kvHeads;
@@ -140,8 +141,8 @@ fn main(
       let left = read_rows(startRows, strideRows, row0, 16u, k, thread);
       let right = read_columns(startColumns, strideColumns, column0, ACROSS, k, thread);
       workgroupBarrier();
-      putBlock(0u, 16u, thread, left);
-      putBlock(RIGHT, ACROSS, thread, right);
+      putLeft(thread, left);
+      putRight(ACROSS, thread, right);
       workgroupBarrier();
       multiplyNarrow(&p, tx, ty);
     }
@@ -152,8 +153,8 @@ fn main(
       let left = read_gradRows(startRows, strideRows, row0, 16u, k, thread);
       let right = read_gradColumns(startColumns, strideColumns, column0, ACROSS, k, thread);
       workgroupBarrier();
-      putBlock(0u, 16u, thread, left);
-      putBlock(RIGHT, ACROSS, thread, right);
+      putLeft(thread, left);
+      putRight(ACROSS, thread, right);
       workgroupBarrier();
       multiplyNarrow(&gradients, tx, ty);
     }

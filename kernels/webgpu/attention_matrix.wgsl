@@ -4,7 +4,7 @@ fn row_NAME(start: u32, stride: u32, token: u32, column: u32) -> vec4f {
   return load_NAME(start + min(token, u.t - 1u) * stride, column, u.c);
 }
 
-// One thread's block of the slice that is numbers k … k + 15 of the 4 · width tokens from `first` on: see putBlock.
+// One thread's block of the slice that is numbers k … k + 15 of the 4 · width tokens from `first` on: see putLeft.
 fn read_NAME(start: u32, stride: u32, first: u32, width: u32, k: u32, thread: u32) -> mat4x4f {
   if (thread >= 4u * width) { return mat4x4f(); }
   let token = first + thread / 4u * 4u;
@@ -19,15 +19,16 @@ fn read_NAME(start: u32, stride: u32, first: u32, width: u32, k: u32, thread: u3
 
 // Writes to the right the slice whose depth is the 16 tokens from `first` on, and whose columns are the numbers of the head.
 fn put_NAME(start: u32, stride: u32, first: u32, thread: u32) {
-  let row = thread / (2u * ACROSS);
+  let i = thread / (2u * ACROSS);
   let block = thread % (2u * ACROSS);
-  let a = row_NAME(start, stride, first + row, 4u * block);
-  let b = row_NAME(start, stride, first + row + 4u, 4u * block);
-  let c = row_NAME(start, stride, first + row + 8u, 4u * block);
-  let d = row_NAME(start, stride, first + row + 12u, 4u * block);
-  let at = RIGHT + row * 2u * ACROSS;
-  slices[at + block] = a;
-  slices[at + 8u * ACROSS + (block ^ 2u)] = b;
-  slices[at + 16u * ACROSS + (block ^ 4u)] = c;
-  slices[at + 24u * ACROSS + (block ^ 6u)] = d;
+  let half = block / ACROSS;
+  let place = block % ACROSS;
+  let a = row_NAME(start, stride, first + i, 4u * block);
+  let b = row_NAME(start, stride, first + i + 4u, 4u * block);
+  let c = row_NAME(start, stride, first + i + 8u, 4u * block);
+  let d = row_NAME(start, stride, first + i + 12u, 4u * block);
+  rightSlice[0][i][half][place] = a;
+  rightSlice[1][i][half][turn(place, 1u)] = b;
+  rightSlice[2][i][half][turn(place, 2u)] = c;
+  rightSlice[3][i][half][turn(place, 3u)] = d;
 }

@@ -5,16 +5,28 @@
 // columns (of WGSL) are the rows (of the tile). That is 8 × 4 or 8 × 8 numbers a thread, since 4 × 4 would leave the
 // arithmetic waiting for workgroup memory.
 //
-// A product's depth goes through workgroup memory in slices of 16, [depth][row / 4] to the left and [depth][column / 4] to
-// the right. Within a row of vec4s their places are turned by depth / 4, so that threads that write one column meet no bank
-// twice.
+// A product's depth goes through workgroup memory in slices of 16, k = 4 quarter + i: [quarter][i][half][place], where half and
+// place are which of a thread's vec4s, and whose. A narrow tile has one half to the right. So every index of a read but the
+// last is known to the compiler, and Dawn, which keeps the others within bounds, does so once for a quarter. The places are
+// turned by the quarter, so that threads that write one column meet no bank twice.
 const THREADS = 8u * ACROSS;
-const RIGHT = 256u;
 
 alias Narrow = array<mat4x4f, 2>;
 alias Wide = array<mat4x4f, 4>;
 
-var<workgroup> slices: array<vec4f, RIGHT + 32u * ACROSS>;
+var<workgroup> leftSlice: array<array<array<array<vec4f, 8>, 2>, 4>, 4>;
+var<workgroup> rightSlice: array<array<array<array<vec4f, ACROSS>, 2>, 4>, 4>;
+
+// Where a thread is: (tx, ty). A warp is 4 × 8 threads, in an order in which neighbours read few different vec4s.
+fn positionOf(thread: u32) -> vec2u {
+  let lane = thread % 32u;
+  let warp = thread / 32u;
+  let tx = warp % (ACROSS / 8u) * 8u + lane / 2u % 8u;
+  let ty = warp / (ACROSS / 8u) * 4u + lane / 16u * 2u + lane % 2u;
+  return vec2u(tx, ty);
+}
+
+fn turn(place: u32, quarter: u32) -> u32 { return place ^ (2u * quarter); }
 
 fn outer(sum: mat4x4f, a: vec4f, b: vec4f) -> mat4x4f {
   return mat4x4f(
@@ -27,71 +39,91 @@ fn outer(sum: mat4x4f, a: vec4f, b: vec4f) -> mat4x4f {
 
 // Adds the products of the slices.
 fn multiplyNarrow(sums: ptr<function, Narrow>, tx: u32, ty: u32) {
-  for (var k = 0u; k < 16u; k += 4u) {
-    let left = k * 16u + (ty ^ (k / 2u));
-    let right = RIGHT + k * ACROSS + (tx ^ (k / 2u));
-    narrowStep(sums, left, right);
-    narrowStep(sums, left + 16u, right + ACROSS);
-    narrowStep(sums, left + 32u, right + 2u * ACROSS);
-    narrowStep(sums, left + 48u, right + 3u * ACROSS);
-  }
+  narrowQuarter(sums, 0u, turn(tx, 0u), turn(ty, 0u));
+  narrowQuarter(sums, 1u, turn(tx, 1u), turn(ty, 1u));
+  narrowQuarter(sums, 2u, turn(tx, 2u), turn(ty, 2u));
+  narrowQuarter(sums, 3u, turn(tx, 3u), turn(ty, 3u));
 }
 
-fn narrowStep(sums: ptr<function, Narrow>, left: u32, right: u32) {
-  let b = slices[right];
-  (*sums)[0] = outer((*sums)[0], slices[left], b);
-  (*sums)[1] = outer((*sums)[1], slices[left + 8u], b);
+fn narrowQuarter(sums: ptr<function, Narrow>, quarter: u32, x: u32, y: u32) {
+  narrowStep(sums, quarter, 0u, x, y);
+  narrowStep(sums, quarter, 1u, x, y);
+  narrowStep(sums, quarter, 2u, x, y);
+  narrowStep(sums, quarter, 3u, x, y);
+}
+
+fn narrowStep(sums: ptr<function, Narrow>, quarter: u32, i: u32, x: u32, y: u32) {
+  let b = rightSlice[quarter][i][0][x];
+  (*sums)[0] = outer((*sums)[0], leftSlice[quarter][i][0][y], b);
+  (*sums)[1] = outer((*sums)[1], leftSlice[quarter][i][1][y], b);
 }
 
 fn multiplyWide(sums: ptr<function, Wide>, tx: u32, ty: u32) {
-  for (var k = 0u; k < 16u; k += 4u) {
-    let left = k * 16u + (ty ^ (k / 2u));
-    let right = RIGHT + k * 2u * ACROSS + (tx ^ (k / 2u));
-    wideStep(sums, left, right);
-    wideStep(sums, left + 16u, right + 2u * ACROSS);
-    wideStep(sums, left + 32u, right + 4u * ACROSS);
-    wideStep(sums, left + 48u, right + 6u * ACROSS);
-  }
+  wideQuarter(sums, 0u, turn(tx, 0u), turn(ty, 0u));
+  wideQuarter(sums, 1u, turn(tx, 1u), turn(ty, 1u));
+  wideQuarter(sums, 2u, turn(tx, 2u), turn(ty, 2u));
+  wideQuarter(sums, 3u, turn(tx, 3u), turn(ty, 3u));
 }
 
-fn wideStep(sums: ptr<function, Wide>, left: u32, right: u32) {
-  let a0 = slices[left];
-  let a1 = slices[left + 8u];
-  let b0 = slices[right];
-  let b1 = slices[right + ACROSS];
+fn wideQuarter(sums: ptr<function, Wide>, quarter: u32, x: u32, y: u32) {
+  wideStep(sums, quarter, 0u, x, y);
+  wideStep(sums, quarter, 1u, x, y);
+  wideStep(sums, quarter, 2u, x, y);
+  wideStep(sums, quarter, 3u, x, y);
+}
+
+fn wideStep(sums: ptr<function, Wide>, quarter: u32, i: u32, x: u32, y: u32) {
+  let a0 = leftSlice[quarter][i][0][y];
+  let a1 = leftSlice[quarter][i][1][y];
+  let b0 = rightSlice[quarter][i][0][x];
+  let b1 = rightSlice[quarter][i][1][x];
   (*sums)[0] = outer((*sums)[0], a0, b0);
   (*sums)[1] = outer((*sums)[1], a0, b1);
   (*sums)[2] = outer((*sums)[2], a1, b0);
   (*sums)[3] = outer((*sums)[3], a1, b1);
 }
 
-// Writes one thread's block of a slice of 4 · width rows or columns: 4 of these by 4 along the depth, from read_NAME.
-fn putBlock(to: u32, width: u32, thread: u32, block: mat4x4f) {
+// Writes one thread's block of a slice: 4 rows by 4 along the depth, from read_NAME.
+fn putLeft(thread: u32, block: mat4x4f) {
+  if (thread >= 64u) { return; }
+  let turned = transpose(block);
+  let quarter = thread % 4u;
+  let half = thread / 32u;
+  let place = turn(thread / 4u % 8u, quarter);
+  leftSlice[quarter][0][half][place] = turned[0];
+  leftSlice[quarter][1][half][place] = turned[1];
+  leftSlice[quarter][2][half][place] = turned[2];
+  leftSlice[quarter][3][half][place] = turned[3];
+}
+
+// The same to the right, of a slice of 4 · width columns.
+fn putRight(width: u32, thread: u32, block: mat4x4f) {
   if (thread >= 4u * width) { return; }
   let turned = transpose(block);
-  let k = thread % 4u;
-  let at = to + 4u * k * width + ((thread / 4u) ^ (2u * k));
-  slices[at] = turned[0];
-  slices[at + width] = turned[1];
-  slices[at + 2u * width] = turned[2];
-  slices[at + 3u * width] = turned[3];
+  let quarter = thread % 4u;
+  let half = thread / (4u * ACROSS);
+  let place = turn(thread / 4u % ACROSS, quarter);
+  rightSlice[quarter][0][half][place] = turned[0];
+  rightSlice[quarter][1][half][place] = turned[1];
+  rightSlice[quarter][2][half][place] = turned[2];
+  rightSlice[quarter][3][half][place] = turned[3];
 }
 
 // Writes to the left the slice whose depth is columns 16 `slice` … of a tile, these 4 columns being one thread's.
 fn putColumns(slice: u32, tx: u32, ty: u32, upper: mat4x4f, lower: mat4x4f) {
   if (tx / 4u != slice) { return; }
-  let k = tx % 4u;
-  let at = 64u * k + (ty ^ (2u * k));
+  let quarter = tx % 4u;
+  let place = turn(ty, quarter);
   let above = transpose(upper);
   let below = transpose(lower);
-  slices[at] = above[0];
-  slices[at + 16u] = above[1];
-  slices[at + 32u] = above[2];
-  slices[at + 48u] = above[3];
-  slices[at + 8u] = below[0];
-  slices[at + 24u] = below[1];
-  slices[at + 40u] = below[2];
-  slices[at + 56u] = below[3];
+  leftSlice[quarter][0][0][place] = above[0];
+  leftSlice[quarter][1][0][place] = above[1];
+  leftSlice[quarter][2][0][place] = above[2];
+  leftSlice[quarter][3][0][place] = above[3];
+  leftSlice[quarter][0][1][place] = below[0];
+  leftSlice[quarter][1][1][place] = below[1];
+  leftSlice[quarter][2][1][place] = below[2];
+  leftSlice[quarter][3][1][place] = below[3];
 }
 
 // The ids of the segments of four tokens.
