@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {expect} from 'chai';
-import {ActivationGradient, type CELoRAConfig, type LoRAMatMulArgs, loraMatMul} from '../../src/index.ts';
+import {
+  ActivationGradient,
+  type CELoRAConfig,
+  installGradientFixes,
+  type LoRAMatMulArgs,
+  loraMatMul,
+} from '../../src/index.ts';
 import {describeBackends} from '../backends.ts';
 import {randomDy, randomProduct, type Sizes, tensorOf, tensorsOf} from '../ops/tensors.ts';
 import {lossOf} from './passes.ts';
@@ -96,6 +102,16 @@ describeBackends('laziness', (backend) => {
       expect(products).to.equal(3 + 2 + 3);
       expect(multiplyAdds).to.equal(2 * WHOLE + 3 * LOW);
     }
+  });
+
+  it('s xA, which leads nowhere, is given no zeros for a gradient', async () => {
+    const fixes = installGradientFixes();
+    const plain = await work({rank: 0, keep: 1}, ['x']);
+    const adapted = await work({keep: 1}, ['x', 'loraA', 'loraB']);
+    const split = await workOf(() => tf.grad((x) => tf.split(x, 2)[0]!)(tf.ones([4]), tf.ones([2])));
+    fixes.dispose();
+    expect(split.counts[tf.Fill]).to.equal(1); // the other half's
+    expect(adapted.counts[tf.Fill]).to.equal(plain.counts[tf.Fill]);
   });
 
   it('between refreshes: kept columns, dyB₀ᵀ and one product of both low ranks instead of dyWᵀ', async () => {
