@@ -1638,7 +1638,8 @@ const MOST = 1e30;
 var<workgroup> sums: array<f32, 257>;
 var<workgroup> counts: array<u32, 257>;
 
-fn isNaN(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+// By its bits: a compiler may take it that every number is finite, and make min(p, 1), which is 1 for NaN, of a comparison.
+fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }
 
 fn probability(i: u32, c: f32) -> f32 {
   let p = c * norms[i];
@@ -1652,22 +1653,21 @@ fn isDrawn(before: f32, after: f32) -> bool { return ceil(after - u.offset) > ce
 fn main(@builtin(local_invocation_index) thread: u32) {
   var sum = 0.0;
   for (var i = thread; i < u.size; i += 256u) { sum += norms[i]; }
-  var c = f32(u.rows) / (sumOfGroup(sum, thread) + TINY);
+  let all = sumOfGroup(sum, thread);
+  var c = f32(u.rows) / (all + TINY);
   for (var round = 0u; round < 4u; round++) {
     var free = 0.0;
     var ofFree = 0.0;
     for (var i = thread; i < u.size; i += 256u) {
       let p = probability(i, c);
-      if (p < 1.0 || isNaN(p)) {
+      if (p < 1.0) {
         free += 1.0;
         ofFree += p;
       }
     }
     let left = sumOfGroup(free, thread) + f32(u.rows) - f32(u.size);
-    let factor = left / (sumOfGroup(ofFree, thread) + TINY);
-    // not max(1, factor), which may be 1 for NaN; and c · 0 is to be 0
-    if (isNaN(factor) || factor > 1.0) { c *= factor; }
-    if (c > MOST) { c = MOST; }
+    // c · 0 is to be 0
+    c = min(c * max(1.0, left / (sumOfGroup(ofFree, thread) + TINY)), MOST);
   }
 
   let run = (u.size + 255u) / 256u;
@@ -1699,6 +1699,14 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   }
   workgroupBarrier();
 
+  if (!isFinite(all)) {
+    // whatever rows are drawn: their weights tell
+    for (var i = thread; i < u.rows; i += 256u) {
+      indices[i] = i32(i);
+      weights[i] = bitcast<f32>(u.rows | 0x7fc00000u); // NaN, which no constant may be
+    }
+    return;
+  }
   // the drawn rows, and in places left empty the first ones not drawn, with weight 0
   var to = counts[thread];
   before = sums[thread];
@@ -1713,7 +1721,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     to += select(0u, 1u, drawn);
     if (place < u.rows) {
       indices[place] = i32(i);
-      weights[place] = select(select(0.0, p, isNaN(p)), 1.0 / p, drawn);
+      weights[place] = select(0.0, 1.0 / p, drawn);
     }
   }
 }
