@@ -469,7 +469,9 @@ export const attention_tile = `// What the kernels of attention have in common: 
 // A product's depth goes through workgroup memory in slices of 16, k = 4 quarter + i: [quarter][i][half][place], where half and
 // place are which of a thread's vec4s, and whose. A narrow tile has one half to the right. So every index of a read but the
 // last is known to the compiler, and Dawn, which keeps the others within bounds, does so once for a quarter. The places are
-// turned by the quarter, so that threads that write one column meet no bank twice.
+// turned by the quarter, so that threads that write one column meet no bank twice. Measured on an H100 by its clock, forward and
+// gradient, milliseconds: 4 × 512 tokens, 32 heads of 64, 4 of k and v 0.176 and 0.823, with one flat array 0.202 and 0.915; 8 ×
+// 1024 tokens, 32 heads of 128 2.43 and 10.86, flat 2.73 and 12.6; threads row by row 2.92 and 11.2.
 const THREADS = 8u * ACROSS;
 
 alias Narrow = array<mat4x4f, 2>;
