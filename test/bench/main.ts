@@ -16,6 +16,7 @@ const SUITES: Record<string, () => Promise<Suite>> = {
   demo: async () => (await import('./demo/suite.ts')).demoSuite,
   fidelity: async () => (await import('./fidelity/suite.ts')).fidelitySuite,
   gradient: async () => (await import('./gradient.ts')).gradientSuite,
+  jax: async () => (await import('./jax.ts')).jaxSuite,
   layer: async () => (await import('./layer.ts')).layerSuite,
   ops: async () => (await import('./ops.ts')).opsSuite,
   profile: async () => (await import('./profile.ts')).profileSuite,
@@ -57,7 +58,7 @@ if (!load || !(rounds >= 1) || !adapter) {
   const known = Object.keys(SUITES).join(', ');
   console.error(
     `usage: npm run bench -- [${known}] [--backend B] [--shape …]… [--rounds R] [--own] [--ahead] [--base float16|bfloat16] [--flag NAME=VALUE]… [--no-robustness] [--json FILE]\n` +
-      'step: [--rows PART]… with --own or --base; fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
+      'step: [--rows PART]…; fidelity: --model FOLDER --data FILE… [--rows PART]… [--seeds 0,1,2] [--steps 300] [--length 256] [--windows 192]\n' +
       '          [--time | --processes 1 [--gpus N]]; chromium, demo: [--adapter gpu|swiftshader]',
   );
   process.exit(2);

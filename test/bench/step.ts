@@ -292,7 +292,11 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fide
               ? []
               : await encodingCached(() => measure([plain, ...headToo('')].filter(wanted), rounds))),
           ]
-        : [...(await measure(unfixed, rounds)), ...(await measure([...fixed, ...ours], rounds))];
+        : [
+            ...(await measure(unfixed.filter(wanted), rounds)),
+            ...(await measure([...fixed, ...ours].filter(wanted), rounds)),
+          ];
+    if (results.length === 0) throw new Error(`--rows: no candidate's name has ${only?.join(' or ')} in it`);
     const own1 = (results.find(({ceiling}) => ceiling === 1) ?? results[0])!.stepMs;
     say(
       formatTable([

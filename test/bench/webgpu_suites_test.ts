@@ -1,8 +1,10 @@
 import {expect} from 'chai';
 import {describeBackends} from '../backends.ts';
 import {coldSuite} from './cold.ts';
+import {jaxSuite} from './jax.ts';
 import {profileSuite} from './profile.ts';
 import {sizesSuite} from './sizes.ts';
+import {stepSuite} from './step.ts';
 import type {Suite, SuiteOptions} from './suite.ts';
 import {tuneSuite} from './tune.ts';
 
@@ -15,7 +17,7 @@ async function run(suite: Suite, shapes: string[], options: Partial<SuiteOptions
   return {results, said: said.join('\n')};
 }
 
-describeBackends('benchmarks of sizes, first steps and tiles', (backend) => {
+describeBackends('benchmarks', (backend) => {
   if (backend !== 'cpu') return;
 
   it('sizes: products and layers, stock and ours', async () => {
@@ -42,6 +44,21 @@ describeBackends('benchmarks of sizes, first steps and tiles', (backend) => {
     expect(compiled.pipelines).to.equal(0);
   });
 
+  it('step: the candidates whose names are asked for, stock among them', async () => {
+    const fidelity = (only: string[]) => ({fidelity: {only} as SuiteOptions['fidelity']});
+    const shape = ['8,12,1,2,1,20,1,4'];
+    const {results} = await run(stepSuite, shape, fidelity(['stock tf.matMul, fixes, freeing', 'keep .5']));
+    const [{candidates}] = results as [{candidates: {candidate: string; stepMs: number}[]}];
+    expect(candidates.map(({candidate}) => candidate)).to.deep.equal([
+      'stock tf.matMul, fixes, freeing',
+      'stock tf.matMul, fixes, freeing, checkpoints',
+      'CE-LoRA keep .5, head exact',
+    ]);
+    for (const {stepMs} of candidates) expect(stepMs).to.be.above(0);
+    const none = await run(stepSuite, shape, fidelity(['nobody'])).catch((error: Error) => error.message);
+    expect(none).to.equal("--rows: no candidate's name has nobody in it");
+  });
+
   it('name a shape that is none, and the backend that tune is not for', async () => {
     const message = (suite: Suite, shape: string) =>
       run(suite, [shape]).then(String, (error: Error) => error.message);
@@ -50,6 +67,7 @@ describeBackends('benchmarks of sizes, first steps and tiles', (backend) => {
     expect(await message(profileSuite, '8,12,1,2,1,20,1,4')).to.equal(
       'profile is for webgpu, but the backend is cpu',
     );
+    expect(await message(jaxSuite, '4,8,8')).to.equal('jax is for webgpu, but the backend is cpu');
     expect(await message(coldSuite, '8,12,1,2,1,20,1,4,untied')).to.equal(
       "--shape must be hidden,ffn,layers,heads,kvHeads,vocabulary,batch,tokens[,tied], but is '8,12,1,2,1,20,1,4,untied'",
     );

@@ -1,9 +1,9 @@
 import '@tensorflow/tfjs-layers'; // first: it registers tfjs's gradients
 import {useCELoRAWebGPU} from '../../../src/webgpu.ts';
 import {gradientSuite} from '../gradient.ts';
+import {jaxSuite} from '../jax.ts';
 import {stepSuite} from '../step.ts';
 import type {Suite, SuiteOptions} from '../suite.ts';
-import {jaxSuite} from './jax.ts';
 
 // runs on a page, for which suite.ts in this folder opens a Chromium
 
