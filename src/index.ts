@@ -19,6 +19,7 @@ export type {FusedActivation, HalfFormat} from './kernels/kernel_names.ts';
 export type {GateActivation, RotaryPairing} from './kernels/transformer_kernel_names.ts';
 export {installEncodingCache} from './kernels/webgpu/encoding_cache.ts';
 export {installFastMatMul} from './kernels/webgpu/fast_mat_mul.ts';
+export {releaseFreeBuffers} from './kernels/webgpu/free_buffers.ts';
 export {type AdapterConfig, AdapterSet, LoRAAdapter} from './layers/adapter.ts';
 export {CausalAttention, type CausalAttentionArgs} from './layers/causal_attention.ts';
 export {CELoRADense, type CELoRADenseArgs, celoraDense} from './layers/celora_dense.ts';

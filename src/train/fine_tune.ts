@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {installEarlyFreeing} from '../gradients/early_freeing.ts';
 import {installGradientFixes} from '../gradients/fixes/install.ts';
+import {releaseFreeBuffers} from '../kernels/webgpu/free_buffers.ts';
 import {modelRunner} from '../model/apply_model.ts';
 import {calibrateCELoRA} from '../model/budget.ts';
 import {celoraLayers} from '../model/convert.ts';
@@ -212,7 +213,8 @@ class Run<B extends object> {
 
 /**
  * Fine-tunes a model: AdamW with clipping and a schedule, accumulation, evaluations, checkpoints. It reads each loss one
- * step late, so that the device never waits. `installGradientFixes` and `installEarlyFreeing` are in force meanwhile.
+ * step late, so that the device never waits. `installGradientFixes` and `installEarlyFreeing` are in force meanwhile, and on
+ * WebGPU the memory that loading the model took is given back first (`releaseFreeBuffers`).
  *
  * A run that is resumed has, on the same backend, the losses of one that was never interrupted, bit for bit: saved are the
  * trainable weights (and statistics of BatchNormalization), the optimizer, the position in schedule and data, the random
@@ -229,6 +231,7 @@ export async function fineTune<B extends object>(options: FineTuneOptions<B>): P
   if (trainableVariables(options.model).length === 0) {
     throw new Error(`fineTune: nothing in model ${options.model.name} is trainable`);
   }
+  releaseFreeBuffers();
   const run = new Run(options);
   const installed = [installGradientFixes(), installEarlyFreeing()];
   let failure: unknown;

@@ -10,6 +10,7 @@ import {
   installEarlyFreeing,
   installEncodingCache,
   installGradientFixes,
+  releaseFreeBuffers,
 } from '../../src/index.ts';
 import {matrixShape} from '../../src/layers/half_variable.ts';
 import {modelRunner} from '../../src/model/apply_model.ts';
@@ -160,6 +161,8 @@ async function measure(candidates: (Candidate & {ceiling?: number})[], rounds: n
         },
       ]),
     );
+  // what the models were made with is none of the training's
+  releaseFreeBuffers();
   const forward = each(({trainee}) => trainee.loss());
   const backward = each(({trainee}) => {
     const {value, grads} = tf.variableGrads(trainee.loss, trainee.variables);
@@ -207,6 +210,7 @@ async function encodingCached(run: () => Promise<Result[]>): Promise<Result[]> {
 function watchAlone({make, optimizer, install}: Omit<Candidate, 'name'>): Promise<Watched> {
   return watch(async (warm) => {
     const trainee = make();
+    releaseFreeBuffers();
     const own = optimizer();
     const installed = install();
     const step = async () => void (await finish(own.minimize(trainee.loss, true, trainee.variables)!));

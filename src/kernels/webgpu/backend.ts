@@ -3,7 +3,7 @@ import type {KernelBackend, TensorInfo} from '@tensorflow/tfjs-core';
 
 /**
  * What we use of tfjs's WebGPUBackend, private parts included: they are those of tfjs-backend-webgpu 4.22, and all that
- * reads or writes them is dispatch.ts, device_errors.ts and encoding_cache.ts.
+ * reads or writes them is dispatch.ts, device_errors.ts, encoding_cache.ts and free_buffers.ts.
  */
 export interface WebGPUBackend extends KernelBackend {
   device: GPUDevice;
@@ -21,6 +21,7 @@ export interface WebGPUBackend extends KernelBackend {
     acquireBuffer(size: number, usage: number, mappedAtCreation?: boolean, reuse?: boolean): GPUBuffer;
     /** By `${size}_${usage}`. */
     freeBuffers: Map<string, GPUBuffer[]>;
+    numFreeBuffers: number;
     numBytesAllocated: number;
   };
   uniformPendingDisposal: GPUBuffer[];
