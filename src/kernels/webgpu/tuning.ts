@@ -18,16 +18,17 @@ export interface Tuning {
 
 /** By the adapter's architecture; one that was not measured has the values of the first. */
 const MEASURED: Readonly<Record<string, Tuning>> = {
-  // an H100, widths 64 to 4096, 16 to 8192 rows; milliseconds by the GPU's clock (test/bench/results/tune-webgpu-h100.json)
+  // an H100, widths 64 to 4096, 16 to 8192 rows; milliseconds by the GPU's clock (test/bench/results/tune-webgpu-h100.json), which
+  // at small loads runs slowly: compare within a shape
   hopper: {
-    // it has 132 processors. Tiles so chosen and cut take 1.03 times the best form of each shape on average, all cut 1.06:
-    // in two parts, the 128 tiles of [1024, 512] · [512, 512] take .045 instead of .033
+    // it has 132 processors. Tiles so chosen and cut take 1.01 times the best form of each shape on average, with 64 1.10, with 256
+    // 1.04, all cut 1.12: in two parts, the 128 tiles of [1024, 512] · [512, 512] take .084 instead of .060
     CELORA_LEAST_TILES: 128,
-    // xW of 16 rows, cut / whole / stock: .024 / .033 / .024 at 512², .041 / .103 / .070 at 2048², .109 / .201 / .177 at 4096²;
-    // skinny products take 1.02 times the best cut of each shape, at 512 workgroups and parts of 256 1.05
+    // xW of 16 rows, cut / whole / stock: .023 / .026 / .024 at 512², .039 / .086 / .080 at 2048², .085 / .143 / .177 at 4096²;
+    // skinny products, always cut, take 1.10 times the best form of each shape, with other values 1.12 to 1.18
     CELORA_CUT_WORKGROUPS: 256,
     CELORA_CUT_LEAST_DEPTH: 128,
-    // x A of depth 4096, whole rows / cut: .021 / .027 at 16 rows, .024 / .031 at 1024, .120 / .101 at 8192; between the latter
+    // x A of depth 4096, whole rows / cut: .020 / .027 at 16 rows, .024 / .031 at 1024, .120 / .101 at 8192; between the latter
     // two by interpolation
     CELORA_SKINNY_ROWS: 2048,
   },
