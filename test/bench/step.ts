@@ -16,7 +16,7 @@ import {matrixShape} from '../../src/layers/half_variable.ts';
 import {modelRunner} from '../../src/model/apply_model.ts';
 import {formatTable} from '../../src/model/table.ts';
 import {type Projection, smallRandom, stockLlama, type Trainee} from './stock_llama.ts';
-import {type Suite, sideBySide} from './suite.ts';
+import {median, type Suite, sideBySide, timesSideBySide} from './suite.ts';
 import {type Watched, watch} from './watch.ts';
 
 const RANK = 16;
@@ -138,6 +138,8 @@ interface Result {
   forwardMs: number;
   forwardBackwardMs: number;
   stepMs: number;
+  /** The least and the most. */
+  stepRangeMs: [number, number];
   loss: number;
   watched: Watched;
   ceiling: number | null;
@@ -173,7 +175,7 @@ async function measure(candidates: (Candidate & {ceiling?: number})[], rounds: n
   const times = {
     forward: await sideBySide(forward, rounds),
     backward: await sideBySide(backward, rounds),
-    step: await sideBySide(step, rounds),
+    step: await timesSideBySide(step, rounds),
   };
   for (const {optimizer, trainee} of running) {
     optimizer.dispose();
@@ -188,7 +190,8 @@ async function measure(candidates: (Candidate & {ceiling?: number})[], rounds: n
       candidate: name,
       forwardMs: times.forward[name]!,
       forwardBackwardMs: times.backward[name]!,
-      stepMs: times.step[name]!,
+      stepMs: median(times.step[name]!),
+      stepRangeMs: [Math.min(...times.step[name]!), Math.max(...times.step[name]!)],
       loss,
       watched: await watchAlone({make, optimizer: makeOptimizer, install}),
       ceiling: ceiling ?? null,
@@ -309,6 +312,8 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fide
           'forward',
           '+ backward',
           '+ optimizer',
+          'least',
+          'most',
           'exact ÷',
           'ceiling',
           'peak GB',
@@ -317,19 +322,22 @@ export const stepSuite: Suite = async ({rounds, shapes = SHAPES, own, base, fide
           'uploads',
           'loss',
         ],
-        ...results.map(({candidate, forwardMs, forwardBackwardMs, stepMs, ceiling, watched, loss}) => [
-          candidate,
-          forwardMs.toFixed(1),
-          forwardBackwardMs.toFixed(1),
-          stepMs.toFixed(1),
-          (own1 / stepMs).toFixed(2),
-          ceiling?.toFixed(2) ?? '',
-          (watched.peakBytes / 1e9).toFixed(2),
-          watched.kernels,
-          watched.dispatches,
-          watched.uploads,
-          loss.toFixed(3),
-        ]),
+        ...results.map(
+          ({candidate, forwardMs, forwardBackwardMs, stepMs, stepRangeMs, ceiling, watched, loss}) => [
+            candidate,
+            forwardMs.toFixed(1),
+            forwardBackwardMs.toFixed(1),
+            stepMs.toFixed(1),
+            ...stepRangeMs.map((ms) => ms.toFixed(1)),
+            (own1 / stepMs).toFixed(2),
+            ceiling?.toFixed(2) ?? '',
+            (watched.peakBytes / 1e9).toFixed(2),
+            watched.kernels,
+            watched.dispatches,
+            watched.uploads,
+            loss.toFixed(3),
+          ],
+        ),
       ]),
     );
     const {numBytesAllocatedInGPU} = tf.memory() as tf.MemoryInfo & {numBytesAllocatedInGPU?: number};

@@ -76,10 +76,13 @@ export async function gpuMs(run: () => tf.Tensor, times: number): Promise<number
 const WARM_UP = 2;
 
 /**
- * Median milliseconds of each candidate. They run in turn, round by round, so that what slows the machine for a while
- * slows them all; each ends when the device has finished.
+ * Milliseconds of each candidate in each round. They run in turn, so that what slows the machine for a while slows them all;
+ * each ends when the device has finished.
  */
-export async function sideBySide(candidates: Record<string, () => Promise<void>>, rounds: number) {
+export async function timesSideBySide(
+  candidates: Record<string, () => Promise<void>>,
+  rounds: number,
+): Promise<Record<string, number[]>> {
   const times: Record<string, number[]> = Object.fromEntries(
     Object.keys(candidates).map((name) => [name, []]),
   );
@@ -90,5 +93,11 @@ export async function sideBySide(candidates: Record<string, () => Promise<void>>
       if (round >= 0) times[name]!.push(performance.now() - start);
     }
   }
+  return times;
+}
+
+/** The medians of these times. */
+export async function sideBySide(candidates: Record<string, () => Promise<void>>, rounds: number) {
+  const times = await timesSideBySide(candidates, rounds);
   return Object.fromEntries(Object.entries(times).map(([name, list]) => [name, median(list)]));
 }
