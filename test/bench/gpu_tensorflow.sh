@@ -3,48 +3,25 @@
 #   bash test/bench/gpu_tensorflow.sh [FOLDER for the results, default out/gpu] [PARTS: doctor tests ops gradient step large]
 # In the project's root, after npm ci and npm run build:native, where tfjs-node-gpu is found (in node_modules, or in a folder
 # of NODE_PATH) and so are CUDA's libraries. About eight minutes; a part that fails or takes too long stops no other.
-set -uo pipefail
-out=$(realpath -m "${1:-out/gpu}")
-shift || true
-parts=" ${*:-doctor tests ops gradient step large} "
-mkdir -p "$out"
+backend=tensorflow
+parts='doctor tests ops gradient step large'
+. "$(dirname "$0")/gpu_parts.sh"
 export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2} TF_FORCE_GPU_ALLOW_GROWTH=${TF_FORCE_GPU_ALLOW_GROWTH:-true}
-own='--flag CELORA_TENSORFLOW_OPS=true'
-stock='--flag CELORA_TENSORFLOW_OPS=false'
-failed=0
-
-# $1: seconds; $2: name of the log; the others: the command
-part() {
-  local limit=$1 name=$2 start=$SECONDS
-  shift 2
-  echo "== $name"
-  timeout "$limit" "$@" > "$out/$name.log" 2>&1
-  local status=$?
-  [ $status = 0 ] || failed=1
-  tail -n "${LINES_SHOWN:-30}" "$out/$name.log"
-  echo "== $name: exit code $status, $((SECONDS - start)) s"
-}
-# $1: seconds; $2: name of the log and the JSON file; the others: the suite and its options
-bench() {
-  local limit=$1 name=$2
-  shift 2
-  part "$limit" "$name" node --import tsx test/bench/main.ts "$@" --backend tensorflow --json "$out/$name.json"
-}
-wants() { [[ $parts == *" $1 "* ]]; }
+tensorflow="--backend $backend"
+own="$tensorflow --flag CELORA_TENSORFLOW_OPS=true"
+stock="$tensorflow --flag CELORA_TENSORFLOW_OPS=false"
 
 if wants doctor; then
-  part 60 doctor node --import tsx src/cli/main.ts doctor --backend tensorflow --json
+  doctor
 fi
 if wants tests; then
   # TF32 would be off by 1e-3
-  CELORA_BACKENDS=tensorflow CELORA_OWN=true NVIDIA_TF32_OVERRIDE=0 part 200 tests \
-    node node_modules/mocha/bin/mocha.js 'test/{kernels,ops,gradients}/**/*_test.ts' --grep '\[tensorflow' --reporter dot
+  NVIDIA_TF32_OVERRIDE=0 tests 200 tests 'test/{kernels,ops,gradients}/**/*_test.ts' --grep '\[tensorflow'
   # but for the tests of TF32 itself, which that variable keeps from it
-  CELORA_BACKENDS=tensorflow CELORA_OWN=true part 60 tests-tf32 \
-    node node_modules/mocha/bin/mocha.js 'test/kernels/**/*_test.ts' --grep '\[tensorflow.* in TF32' --reporter dot
+  tests 60 tests-tf32 'test/kernels/**/*_test.ts' --grep '\[tensorflow.* in TF32'
 fi
 if wants ops; then
-  bench 60 ops ops --rounds 5
+  bench 60 ops ops $tensorflow --rounds 5
 fi
 if wants gradient; then
   sizes='--shape 2048,4096,11008 --shape 2048,4096,4096 --shape 2048,2048,5632 --shape 2048,5632,2048 --shape 2048,2048,2048 --shape 2048,1024,2816'

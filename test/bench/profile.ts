@@ -7,6 +7,7 @@ import {median, type Suite} from './suite.ts';
 const SHAPES = ['2048,5632,4,32,4,32000,4,512'];
 const CANDIDATES = {
   'exact LoRA': {keep: 1, headKeep: 1},
+  'CE-LoRA keep .25, head exact': {keep: 0.25, headKeep: 1},
   'CE-LoRA keep .25, head keep .25': {keep: 0.25, headKeep: 0.25},
 };
 /** Shares of a step's GPU time below this are of no interest. */
