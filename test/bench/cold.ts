@@ -1,7 +1,40 @@
 import * as tf from '@tensorflow/tfjs-core';
+import {replaceMethod} from '../../src/gradients/engine.ts';
 import {AdamW, compileCELoRA, installEarlyFreeing} from '../../src/index.ts';
+import type {WebGPUBackend} from '../../src/kernels/webgpu/backend.ts';
 import {oursOf, sizeOf} from './step.ts';
 import type {Suite} from './suite.ts';
+
+/** What a step compiles while the thread waits: so many pipelines, in so many milliseconds. */
+interface Compiled {
+  pipelines: number;
+  compilingMs: number;
+}
+
+/** Watches the device compile; none is compiled on another backend than webgpu. */
+function watchPipelines(): {taken: () => Compiled; dispose: () => void} {
+  let seen: Compiled = {pipelines: 0, compilingMs: 0};
+  const {device} = tf.backend() as unknown as Partial<Pick<WebGPUBackend, 'device'>>;
+  const restore =
+    device &&
+    replaceMethod(device, 'createComputePipeline', (stock) => (descriptor) => {
+      const start = performance.now();
+      const pipeline = stock.call(device, descriptor);
+      seen = {
+        pipelines: seen.pipelines + 1,
+        compilingMs: seen.compilingMs + performance.now() - start,
+      };
+      return pipeline;
+    });
+  return {
+    taken() {
+      const last = seen;
+      seen = {pipelines: 0, compilingMs: 0};
+      return last;
+    },
+    dispose: () => restore?.(),
+  };
+}
 
 const SHAPES = ['2048,5632,4,32,4,32000,4,512'];
 
@@ -20,23 +53,28 @@ export const coldSuite: Suite = async ({shapes = SHAPES, ahead, say}) => {
   const installation = installEarlyFreeing();
   // uploads and random weights are none of the first step's
   await tf.tidy(() => tf.sum(variables[0]!)).data();
-  const steps: {blockedMs: number; ms: number}[] = [];
+  const steps: ({blockedMs: number; ms: number} & Compiled)[] = [];
+  const watched = watchPipelines();
   const start = performance.now();
   const compiled = ahead ? await compileCELoRA(model, loss) : undefined;
+  watched.taken();
   for (let step = 0; step < 3; step++) {
     const begun = performance.now();
     const value = optimizer.minimize(loss, true, variables)!;
     const blockedMs = performance.now() - begun;
     await value.data();
     value.dispose();
-    steps.push({blockedMs, ms: performance.now() - begun});
+    steps.push({blockedMs, ms: performance.now() - begun, ...watched.taken()});
   }
   if (compiled) say(`${compiled.pipelines} pipelines ahead in ${compiled.milliseconds.toFixed(0)} ms`);
-  for (const [step, {blockedMs, ms}] of steps.entries()) {
-    say(`step ${step + 1}: thread blocked ${blockedMs.toFixed(0)} ms, all ${ms.toFixed(0)}`);
+  for (const [step, {blockedMs, ms, pipelines, compilingMs}] of steps.entries()) {
+    say(
+      `step ${step + 1}: thread blocked ${blockedMs.toFixed(0)} ms, all ${ms.toFixed(0)}; ` +
+        `${pipelines} pipelines in ${compilingMs.toFixed(0)}`,
+    );
   }
   const totalMs = performance.now() - start;
-  for (const held of [installation, optimizer, model, ...batch]) held.dispose();
+  for (const held of [watched, installation, optimizer, model, ...batch]) held.dispose();
   say(`three steps and what compiled them: ${totalMs.toFixed(0)} ms`);
   return [{shape, ahead, compiled: compiled ?? null, steps, totalMs}];
 };
