@@ -167,8 +167,11 @@ export class DemoPage {
 
   /** Waits for an error, and closes the notices. @returns What it said. */
   async error(): Promise<string> {
-    await this.page.locator('#notices .error').waitFor({timeout: WAIT_MS});
-    return await this.takeNotices();
+    const error = '#notices .error';
+    await this.page.locator(error).waitFor({timeout: WAIT_MS});
+    const text = await this.text(error); // one about the backend may stand beside it
+    await this.takeNotices();
+    return text;
   }
 
   /** Has the numbers kept, from now on, that are read back from the backend, so many at once. */
