@@ -27,11 +27,10 @@ export const loraMatMulGradConfig: tf.GradConfig = {
     // s xA leads nowhere
     const [dy] = [dyOrDys].flat() as [tf.Tensor2D];
     const attrs = namedAttrs as unknown as TapeAttrs;
-    const {x, kernel: tensor, bias, loraA, loraB} = namedOperands(saved, attrs);
+    const {x, kernel: tensor, bias, loraA, loraB, loraX} = namedOperands(saved, attrs);
     const kernel = weightsOf(tensor, attrs.half);
     // all that the adapter needs, at once, before the closures, which run in tidies of their own
-    const loraX = saved.at(-1)!;
-    const [loraDy, gradA, gradB] = loraA && loraB ? loraGrad(x, dy, loraX, loraB, attrs.scale) : [];
+    const [loraDy, gradA, gradB] = loraX && loraB ? loraGrad(x, dy, loraX, loraB, attrs.scale) : [];
     const adapter = loraA && loraDy ? {loraA, loraDy} : {};
     const dx = () =>
       attrs.gradient

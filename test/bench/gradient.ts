@@ -12,7 +12,7 @@ import {
 } from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
 import {isHalf, type Weights} from '../../src/ops/half.ts';
-import {gpuMs, repeated, type Suite, sideBySide} from './suite.ts';
+import {gpuMs, productSizes, repeated, type Suite, sideBySide} from './suite.ts';
 
 /** Rows, inputs, outputs: of a 7B Llama's up projection, and of TinyLlama's up and down projections. */
 const SHAPES = ['2048,4096,11008', '2048,2048,5632', '2048,5632,2048'];
@@ -121,10 +121,7 @@ async function measure(runs: Runs, rounds: number): Promise<Record<string, numbe
 export const gradientSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
   const all: object[] = [];
   for (const shape of shapes) {
-    const [rows, inputs, out] = shape.split(',').map(Number) as [number, number, number];
-    if (![rows, inputs, out].every((size) => Number.isInteger(size) && size >= 1)) {
-      throw new Error(`--shape must be N,in,out, but is '${shape}'`);
-    }
+    const [rows, inputs, out] = productSizes(shape);
     tf.engine().startScope();
     const runs = runsOf(rows, inputs, out);
     const ms = await measure(runs, rounds);

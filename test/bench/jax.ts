@@ -2,7 +2,7 @@ import {blockUntilReady, defaultDevice, init, jit, numpy as np, random} from '@j
 import * as tf from '@tensorflow/tfjs-core';
 import {activationGrad, deviceRandomUniform} from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
-import {repeated, type Suite, sideBySide} from './suite.ts';
+import {productSizes, repeated, requireWebGPU, type Suite, sideBySide} from './suite.ts';
 
 const SHAPES = ['2048,4096,11008'];
 /** Runs of a product in one measurement, as in the suite 'gradient'. */
@@ -27,15 +27,11 @@ async function startJax(): Promise<void> {
  * a device of its own, by stock tfjs and by us.
  */
 export const jaxSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
-  if (tf.getBackend() !== 'webgpu')
-    throw new Error(`jax is for webgpu, but the backend is ${tf.getBackend()}`);
+  requireWebGPU('jax');
   await startJax();
   const all: object[] = [];
   for (const shape of shapes) {
-    const [rows, inputs, out] = shape.split(',').map(Number) as [number, number, number];
-    if (![rows, inputs, out].every((size) => Number.isInteger(size) && size >= 1)) {
-      throw new Error(`--shape must be N,in,out, but is '${shape}'`);
-    }
+    const [rows, inputs, out] = productSizes(shape);
     const [dy, kernel] = [
       random.uniform(random.key(1), [rows, out]),
       random.uniform(random.key(2), [inputs, out]),

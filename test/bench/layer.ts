@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import * as tfl from '@tensorflow/tfjs-layers';
 import {CELoRADense, deviceRandomUniform, estimateCost} from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
-import {type Suite, sideBySide} from './suite.ts';
+import {productSizes, type Suite, sideBySide} from './suite.ts';
 
 /** Rows, inputs, outputs: the down projection of a 30M and of a 1B Llama. */
 const SHAPES = ['1024,1408,512', '1024,512,1408', '512,2048,5632'];
@@ -119,10 +119,7 @@ export async function measureLayer(rows: number, inputs: number, units: number, 
 export const layerSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
   const all: object[] = [];
   for (const shape of shapes) {
-    const [rows, inputs, units] = shape.split(',').map(Number) as [number, number, number];
-    if (![rows, inputs, units].every((size) => Number.isInteger(size) && size >= 1)) {
-      throw new Error(`--shape must be N,in,out, but is '${shape}'`);
-    }
+    const [rows, inputs, units] = productSizes(shape);
     const results = await measureLayer(rows, inputs, units, rounds);
     const stockMs = results[0]!.forwardBackwardMs;
     const exactMs = results[1]!.forwardBackwardMs;

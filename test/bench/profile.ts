@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {AdamW, installEarlyFreeing} from '../../src/index.ts';
 import {formatTable} from '../../src/model/table.ts';
-import {oursOf, sizeOf} from './step.ts';
-import {median, type Suite} from './suite.ts';
+import {oursOf, sizeOf} from './own_llama.ts';
+import {median, requireWebGPU, type Suite} from './suite.ts';
 
 const SHAPES = ['2048,5632,4,32,4,32000,4,512'];
 const CANDIDATES = {
@@ -35,9 +35,7 @@ async function programsOf(run: () => void): Promise<Program[]> {
 
 /** Where the time of a training step goes on WebGPU: GPU time by program, and how long the thread is taken. */
 export const profileSuite: Suite = async ({rounds, shapes = SHAPES, say}) => {
-  if (tf.getBackend() !== 'webgpu') {
-    throw new Error(`profile is for webgpu, but the backend is ${tf.getBackend()}`);
-  }
+  requireWebGPU('profile');
   const results: object[] = [];
   for (const shape of shapes) {
     const size = sizeOf(shape);

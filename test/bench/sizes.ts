@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import {formatTable} from '../../src/model/table.ts';
 import {runsOf} from './gradient.ts';
 import {measureLayer} from './layer.ts';
-import {gpuMs, repeated, type Suite, sideBySide} from './suite.ts';
+import {gpuMs, productSizes, repeated, type Suite, sideBySide} from './suite.ts';
 
 const WIDTHS = [64, 512, 2048, 4096];
 const ROWS = [16, 128, 1024, 8192];
@@ -77,10 +77,7 @@ export const sizesSuite: Suite = async ({rounds, shapes = SHAPES, say, save}) =>
   const slowerOnGpu: string[] = [];
   const results: object[] = [];
   for (const shape of shapes) {
-    const [rows, inputs, out] = shape.split(',').map(Number) as [number, number, number];
-    if (![rows, inputs, out].every((size) => Number.isInteger(size) && size >= 1)) {
-      throw new Error(`--shape must be N,in,out, but is '${shape}'`);
-    }
+    const [rows, inputs, out] = productSizes(shape);
     const {ms, gpu} = await measure(rows, inputs, out, rounds);
     table.push([shape, ...names.map((name) => ms[name].toFixed(3))]);
     ofGpu.push([shape, ...Object.keys(COLUMNS).map((name) => gpu[name]?.toFixed(3) ?? '')]);

@@ -1,32 +1,20 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type {LayersModel} from '@tensorflow/tfjs-layers';
-import type {LlamaConfig} from '../../demos/llama/config.ts';
-import {nextTokenLoss} from '../../demos/llama/loss.ts';
-import {buildLlama} from '../../demos/llama/model.ts';
 import {
   AdamW,
-  applyCELoRA,
   type Base,
   installEarlyFreeing,
   installEncodingCache,
   installGradientFixes,
   releaseFreeBuffers,
 } from '../../src/index.ts';
-import {matrixShape} from '../../src/layers/half_variable.ts';
-import {modelRunner} from '../../src/model/apply_model.ts';
 import {formatTable} from '../../src/model/table.ts';
-import {type Projection, smallRandom, stockLlama, type Trainee} from './stock_llama.ts';
+import {type Ours, oursOf, RANK, type Size, sizeOf} from './own_llama.ts';
+import {type Projection, stockLlama, type Trainee} from './stock_llama.ts';
 import {median, type Suite, sideBySide, timesSideBySide} from './suite.ts';
 import {type Watched, watch} from './watch.ts';
 
-const RANK = 16;
-const PROJECTIONS = /(q|k|v|o|gate|up|down)_proj$/;
-
 /** hidden, ffn, layers, heads, heads of k and v, vocabulary, batch, tokens: the shape of TinyLlama with 4 layers. */
 const SHAPES = ['2048,5632,4,32,4,32000,4,512'];
-
-/** Bytes of the largest part of a table, of a candidate that is to take little memory. */
-const SMALL_TABLE = 2 ** 27;
 
 interface Candidate {
   name: string;
@@ -38,87 +26,6 @@ interface Candidate {
 
 /** What of this package a stock model is measured with. */
 type Improvement = 'fixes' | 'freeing' | 'checkpoints';
-
-export interface Size {
-  config: LlamaConfig;
-  batch: number;
-  t: number;
-}
-
-export function sizeOf(shape: string): Size {
-  const fields = shape.split(',');
-  const tiedHead = fields[8] === 'tied';
-  const [hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, vocabSize, batch, t] = fields
-    .slice(0, 8)
-    .map(Number);
-  const all = [hiddenSize, intermediateSize, numLayers, numHeads, numKvHeads, vocabSize, batch, t];
-  if (fields.length !== (tiedHead ? 9 : 8) || !all.every((size) => Number.isInteger(size) && size! >= 1)) {
-    throw new Error(
-      `--shape must be hidden,ffn,layers,heads,kvHeads,vocabulary,batch,tokens[,tied], but is '${shape}'`,
-    );
-  }
-  return {
-    batch: batch!,
-    t: t!,
-    config: {
-      modelType: 'llama',
-      vocabSize: vocabSize!,
-      hiddenSize: hiddenSize!,
-      intermediateSize: intermediateSize!,
-      numLayers: numLayers!,
-      numHeads: numHeads!,
-      numKvHeads: numKvHeads!,
-      headDim: hiddenSize! / numHeads!,
-      maxPositions: t!,
-      rmsNormEps: 1e-5,
-      ropeTheta: 10000,
-      qkvBias: false,
-      outputBias: false,
-      mlpBias: false,
-      tiedHead,
-      eosIds: [],
-    },
-  };
-}
-
-/** What a candidate of ours is. */
-interface Ours {
-  keep: number;
-  /** Below 1 the gradient of the head is approximated too. */
-  headKeep: number;
-  base?: Base;
-  /** Compute every layer's activations again in backward. */
-  checkpointed?: boolean;
-}
-
-export function oursOf(
-  {config}: Size,
-  ids: tf.Tensor2D,
-  labels: tf.Tensor2D,
-  {keep, headKeep, base = 'float32', checkpointed = false}: Ours,
-): Trainee & {model: LayersModel} {
-  // in parts a large table has no large tensors of float32 on its way to half precision
-  const model = buildLlama(config, {base, ...(checkpointed && {mostBytes: SMALL_TABLE})});
-  let seed = 1;
-  for (const weight of model.weights) {
-    if (weight.shape.length > 1) tf.tidy(() => void weight.write(smallRandom(matrixShape(weight), seed++)));
-  }
-  const options = {rank: RANK, keep, frozenRank: keep < 1 ? 16 : 0, exactEvery: 0};
-  const head = {target: 'lm_head', rank: 0, keep: headKeep};
-  applyCELoRA(
-    model,
-    headKeep < 1
-      ? {...options, target: [PROJECTIONS, 'lm_head'], overrides: [head]}
-      : {...options, target: PROJECTIONS},
-  );
-  const apply = modelRunner(true, checkpointed ? 1 : undefined);
-  return {
-    model,
-    loss: () => nextTokenLoss(model, ids, labels, {training: true, apply}),
-    variables: model.trainableWeights.map((weight) => weight.read() as tf.Variable),
-    dispose: () => void model.dispose(),
-  };
-}
 
 /** Products of a step, forward and backward, in multiply-adds; the adapters' and the frozen factors' are left out. */
 function multiplyAdds({config, batch, t}: Size, keep: number, headKeep: number): number {

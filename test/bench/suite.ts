@@ -48,6 +48,21 @@ export interface SuiteOptions {
 /** Runs, prints its tables, and returns plain numbers for the JSON file. */
 export type Suite = (options: SuiteOptions) => Promise<object[]>;
 
+/** N, in and out of a product, of a shape 'N,in,out'. @throws Error for another one. */
+export function productSizes(shape: string): [rows: number, inputs: number, out: number] {
+  const [rows, inputs, out] = shape.split(',').map(Number) as [number, number, number];
+  if (![rows, inputs, out].every((size) => Number.isInteger(size) && size >= 1)) {
+    throw new Error(`--shape must be N,in,out, but is '${shape}'`);
+  }
+  return [rows, inputs, out];
+}
+
+/** @throws Error on another backend, naming the suite. */
+export function requireWebGPU(suite: string): void {
+  const backend = tf.getBackend();
+  if (backend !== 'webgpu') throw new Error(`${suite} is for webgpu, but the backend is ${backend}`);
+}
+
 export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

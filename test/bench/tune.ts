@@ -4,7 +4,7 @@ import {registerWebGPUKernels} from '../../src/kernels/webgpu/register.ts';
 import {type Tuning, tuned} from '../../src/kernels/webgpu/tuning.ts';
 import {formatTable} from '../../src/model/table.ts';
 import {lowRankMatMul} from '../../src/ops/low_rank_mat_mul.ts';
-import {gpuMs, repeated, type Suite} from './suite.ts';
+import {gpuMs, productSizes, repeated, requireWebGPU, type Suite} from './suite.ts';
 
 const WIDTHS = [64, 512, 2048, 4096];
 const ROWS = [16, 128, 1024, 2048, 8192];
@@ -147,16 +147,12 @@ function bestOf(all: readonly Tuned[]): {least: number; cut: string; factor: num
 
 /** Measures what the values of tuning.ts choose between, on this device, and says which are best. */
 export const tuneSuite: Suite = async ({shapes = SHAPES, say, save}) => {
-  if (tf.getBackend() !== 'webgpu')
-    throw new Error(`tune is for webgpu, but the backend is ${tf.getBackend()}`);
+  requireWebGPU('tune');
   registerWebGPUKernels();
   tf.env().set('CELORA_WEBGPU_SHADERS', true);
   const found: {products: Tuned[]; skinny: Tuned[]} = {products: [], skinny: []};
   for (const shape of shapes) {
-    const [rows, inputs, out] = shape.split(',').map(Number) as [number, number, number];
-    if (![rows, inputs, out].every((size) => Number.isInteger(size) && size >= 1)) {
-      throw new Error(`--shape must be N,in,out, but is '${shape}'`);
-    }
+    const [rows, inputs, out] = productSizes(shape);
     tf.engine().startScope();
     found.products.push(...(await products(rows, inputs, out)));
     for (const rank of RANKS) found.skinny.push(...(await skinnyProducts(rows, inputs, out, rank)));
