@@ -177,6 +177,16 @@ export interface SampleRowsAttrs {
 }
 
 /**
+ * L⁻¹ [r, r], lower triangular, where G = LLᵀ: with G = XᵀX the columns of X L⁻ᵀ are orthonormal (Cholesky QR). Where a column
+ * of X has next to nothing left beside those before it, its row is zero, as its column of X L⁻ᵀ then is.
+ */
+export const InverseCholesky = 'InverseCholesky';
+export interface InverseCholeskyInputs {
+  /** G [r, r], symmetric. */
+  gram: Tensor;
+}
+
+/**
  * Uniform random numbers in [0, 1), multiples of 2⁻²⁴: number i of the flattened result is a hash of i and the seed,
  * the same on every backend (counter_hash.ts). No inputs.
  */

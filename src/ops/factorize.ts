@@ -1,18 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {show} from '../config.ts';
+import {InverseCholesky} from '../kernels/kernel_names.ts';
+import {runKernel} from '../kernels/register.ts';
 import {matrix} from './check.ts';
 import {product} from './product.ts';
-
-/**
- * Coefficients of one Newton–Schulz step X ← X(a + bG + cG²), G = XᵀX. STEEP lifts small singular values 3.4-fold and
- * leaves them all between 0.7 and 1.2 (those of the Muon optimizer, Jordan et al. 2024); EXACT converges to 1.
- */
-const STEEP = [3.4445, -4.775, 2.0315] as const;
-const EXACT = [15 / 8, -10 / 8, 3 / 8] as const;
-/** 3.4⁷ = 5600: singular values down to 2e-4 of the Frobenius norm survive every power iteration. */
-const STEEP_STEPS = 7;
-/** From [0.7, 1.2] to 1 within 1e-6. */
-const EXACT_STEPS = 4;
 
 export interface FactorizeOptions {
   /** Power iterations, ≥ 1. Default 4. */
@@ -21,23 +12,13 @@ export interface FactorizeOptions {
   seed?: number;
 }
 
-function newtonSchulz(x: tf.Tensor, [a, b, c]: readonly [number, number, number], steps: number): tf.Tensor {
-  const identity = tf.eye(x.shape[1]!);
-  let y = x;
-  for (let step = 0; step < steps; step++) {
-    const gram = product(y, y, true, false);
-    const inner = tf.add(tf.mul(gram, c), tf.mul(identity, b));
-    y = product(y, tf.add(product(gram, inner), tf.mul(identity, a)));
-  }
-  return y;
-}
-
 /**
- * X [n, r] with nearly orthonormal columns of the same span: its polar factor. Its dispatches do not grow with r as
- * Gram–Schmidt's do, and a column that depends on others stays small instead of becoming noise.
+ * X [n, r] with orthonormal columns of the same span, those that depend on others zero: Cholesky QR. Three operations, as
+ * many for every r; Gram–Schmidt has r times as many.
  */
 function orthonormalize(x: tf.Tensor): tf.Tensor {
-  return newtonSchulz(tf.div(x, tf.add(tf.norm(x), 1e-30)), STEEP, STEEP_STEPS);
+  const inverse = runKernel<tf.Tensor2D>(InverseCholesky, {gram: product(x, x, true, false)});
+  return product(x, inverse, false, true);
 }
 
 /**
@@ -70,7 +51,8 @@ export function factorize(
       const rows = orthonormalize(product(kernel, q, true, false));
       q = orthonormalize(product(kernel, rows));
     }
-    q = newtonSchulz(q, EXACT, EXACT_STEPS);
+    // the square of X's condition is in XᵀX: what rounding there left oblique, a second time makes orthonormal
+    q = orthonormalize(q);
     return {frozenA: q as tf.Tensor2D, frozenB: product(q, kernel, true, false)};
   });
 }

@@ -11,6 +11,7 @@ import {embeddingGrad, embeddingLookup} from './embedding.ts';
 import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {globalNorm} from './global_norm.ts';
 import {packHalf, unpackHalf} from './half.ts';
+import {inverseCholesky} from './inverse_cholesky.ts';
 import {layerNorm, layerNormGrad, layerNormWeightGrad} from './layer_norm.ts';
 import {loraGrad} from './lora_grad.ts';
 import {loraMatMul} from './lora_mat_mul.ts';
@@ -39,6 +40,7 @@ const PORTABLE: Record<string, Implementation> = {
   [names.ColumnScores]: columnScores,
   [names.SelectColumns]: selectColumns,
   [names.SampleRows]: sampleRows,
+  [names.InverseCholesky]: inverseCholesky,
   [names.DeviceRandomUniform]: deviceRandomUniform,
   [names.DropoutMask]: dropoutMask,
   [training.CountLabels]: countLabels,

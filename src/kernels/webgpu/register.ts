@@ -14,6 +14,7 @@ import {embeddingGrad, embeddingLookup} from './embedding.ts';
 import {gatedUnit, gatedUnitGrad} from './gated_unit.ts';
 import {globalNorm} from './global_norm.ts';
 import {packHalf, unpackHalf} from './half.ts';
+import {inverseCholesky} from './inverse_cholesky.ts';
 import {
   addRMSNorm,
   layerNorm,
@@ -96,9 +97,14 @@ export function registerWebGPUKernels(): void {
   registerTuning();
   setBreakEven('webgpu', () => (usesShaders() ? 0 : STOCK_BREAK_EVEN));
   registerOwnKernels('webgpu', KERNELS, usesShaders);
-  // Words of half precision are ours on a software adapter too: tfjs's programs take integers for floats, which rounds them,
-  // and nothing can be read back for the host to do it.
-  registerOwnKernels('webgpu', {[names.PackHalf]: packHalf, [names.UnpackHalf]: unpackHalf}, () => true);
+  // These are ours on a software adapter too, since nothing can be read back for the host to do it, and tfjs's programs take
+  // words of half precision, integers, for floats, which rounds them.
+  const always = {
+    [names.PackHalf]: packHalf,
+    [names.UnpackHalf]: unpackHalf,
+    [names.InverseCholesky]: inverseCholesky,
+  };
+  registerOwnKernels('webgpu', always, () => true);
   registerOwnKernels(
     'webgpu',
     {[training.EmbeddingLookup]: embeddingLookup},

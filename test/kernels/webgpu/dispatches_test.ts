@@ -47,6 +47,7 @@ describeShaders('kernels of a training step', () => {
     [names.DeviceRandomUniform, () => ({}), {shape: [5, 7], seed: 1}, 1],
     [names.DropoutMask, () => ({}), {shape: [5, 7], seed: 1, rate: 0.1}, 1],
     [names.SampleRows, () => ({dy: tf.ones([5, 4])}), {rows: 2, offset: 0.5}, 2],
+    [names.InverseCholesky, () => ({gram: tf.eye(5)}), {}, 1],
   ];
   for (const [name, inputs, attrs, dispatches] of KERNELS) {
     it(`${name} takes ${dispatches} dispatches`, async () => {

@@ -1,0 +1,34 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type {InverseCholeskyInputs} from '../kernel_names.ts';
+
+/**
+ * The part of a column's square that must be left beside the columns before it. In float32 some 1e-7 is left by rounding alone.
+ */
+export const INDEPENDENT = 1e-6;
+
+/** In float64 by the host: as tensors its r columns would be thousands of operations on a few numbers each. */
+export function inverseCholesky({gram}: InverseCholeskyInputs): tf.Tensor2D {
+  const [size] = gram.shape as [number, number];
+  const given = gram.dataSync<'float32'>();
+  const l = new Float64Array(size * size);
+  const inverse = new Float64Array(size * size);
+  for (let i = 0; i < size; i++) {
+    let left = given[i * size + i]!;
+    for (let j = 0; j < i; j++) {
+      let dot = given[i * size + j]!;
+      for (let k = 0; k < j; k++) dot -= l[i * size + k]! * l[j * size + k]!;
+      const scale = inverse[j * size + j]!; // 1 / L_jj, or 0 for a dependent column
+      l[i * size + j] = dot * scale;
+      left -= l[i * size + j]! ** 2;
+    }
+    if (!(left > INDEPENDENT * given[i * size + i]!)) continue;
+    const scale = 1 / Math.sqrt(left);
+    inverse[i * size + i] = scale;
+    for (let j = 0; j < i; j++) {
+      let sum = 0;
+      for (let k = j; k < i; k++) sum -= l[i * size + k]! * inverse[k * size + j]!;
+      inverse[i * size + j] = sum * scale;
+    }
+  }
+  return tf.tensor2d(Float32Array.from(inverse), [size, size]);
+}
