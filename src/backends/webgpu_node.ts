@@ -1,5 +1,6 @@
 import {existsSync} from 'node:fs';
 import {requireBoolean, show} from '../config.ts';
+import {installPatientPolling} from './patient_polling.ts';
 import {activate, importOptional} from './start.ts';
 import {
   isStarted,
@@ -46,6 +47,7 @@ async function start(options: Required<NodeWebGPUOptions>): Promise<WebGPUAdapte
   if (!options.allowSoftware && cannotHaveGPU()) throw new Error(NO_ADAPTER);
   const unchecked = options.robustness ? [] : ['enable-dawn-features=disable_robustness'];
   const gpu = dawn.create([...DAWN_FLAGS, ...unchecked]);
+  installPatientPolling();
   const open = await openDevice(OWNER, gpu, options);
   Object.assign(globalThis, dawn.globals);
   globalThis.navigator ??= {} as Navigator; // Node 20 has none
@@ -56,7 +58,7 @@ async function start(options: Required<NodeWebGPUOptions>): Promise<WebGPUAdapte
 
 /**
  * Makes tfjs's backend 'webgpu' work in Node and makes it the current one. WebGPU is Dawn's (npm package `webgpu`);
- * its classes and `navigator.gpu` become globals. Whether '@tensorflow/tfjs-backend-webgpu' was imported before does
+ * its classes and `navigator.gpu` become globals, and `setImmediate` delays Dawn's own questions (patient_polling.ts). Whether '@tensorflow/tfjs-backend-webgpu' was imported before does
  * not matter. A second call finds the backend of the first, until that is removed (`tf.removeBackend`).
  *
  * @returns The adapter that the backend runs on.
