@@ -32,10 +32,11 @@ if wants step; then
   bench 240 step step $gpu --rounds 5
 fi
 if wants small; then
-  # the shape of the 30 M parameters of the fidelity suite, 16 × 256 tokens
-  small="$gpu --shape 512,1408,8,8,8,8192,16,256,tied"
+  # the embedded model of the demo with the batch of its page; then the 30 M parameters of the fidelity suite. V8 compiles for the
+  # first fifty steps
+  bench 150 step-demo step $gpu --shape 256,640,5,4,2,2048,4,128,tied --rounds 40
+  small="$gpu --shape 512,1408,8,8,8,8192,16,256,tied --rounds 40"
   bench 90 step-small step $small --rows 'matMul, fixes' --rows 'exact LoRA' --rows CE-LoRA
-  bench 150 step-small-stock step $small --rounds 1 --rows 'NOT fixed'
 fi
 if wants profile; then
   bench 60 profile profile $gpu

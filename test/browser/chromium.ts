@@ -13,7 +13,13 @@ export type Adapter = (typeof ADAPTERS)[number];
 const ADAPTER_FLAGS: Record<Adapter, string[]> = {
   swiftshader: ['--use-webgpu-adapter=swiftshader'],
   // a headless Chromium takes no GPU by itself
-  gpu: ['--enable-gpu', '--ignore-gpu-blocklist', '--use-angle=vulkan', '--disable-vulkan-surface'],
+  gpu: [
+    '--enable-gpu',
+    '--ignore-gpu-blocklist',
+    '--use-angle=vulkan',
+    '--use-vulkan=native',
+    '--disable-vulkan-surface',
+  ],
 };
 
 /** CELORA_CHROMIUM_FLAGS: others too, where a machine's GPU takes them. */
