@@ -32,10 +32,9 @@ if wants step; then
   bench 240 step step $gpu --rounds 5
 fi
 if wants small; then
-  # the embedded model of the demo with the batch of its page; then the 30 M parameters of the fidelity suite. V8 compiles for the
-  # first fifty steps
-  bench 150 step-demo step $gpu --shape 256,640,5,4,2,2048,4,128,tied --rounds 40
-  small="$gpu --shape 512,1408,8,8,8,8192,16,256,tied --rounds 40"
+  # the embedded model of the demo with the batch of its page; then the 30 M parameters of the fidelity suite
+  bench 150 step-demo step $gpu --shape 256,640,5,4,2,2048,4,128,tied --rounds 8
+  small="$gpu --shape 512,1408,8,8,8,8192,16,256,tied --rounds 8"
   bench 90 step-small step $small --rows 'matMul, fixes' --rows 'exact LoRA' --rows CE-LoRA
 fi
 if wants profile; then
