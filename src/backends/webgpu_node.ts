@@ -58,8 +58,9 @@ async function start(options: Required<NodeWebGPUOptions>): Promise<WebGPUAdapte
 
 /**
  * Makes tfjs's backend 'webgpu' work in Node and makes it the current one. WebGPU is Dawn's (npm package `webgpu`);
- * its classes and `navigator.gpu` become globals, and `setImmediate` delays Dawn's own questions (patient_polling.ts). Whether '@tensorflow/tfjs-backend-webgpu' was imported before does
- * not matter. A second call finds the backend of the first, until that is removed (`tf.removeBackend`).
+ * its classes and `navigator.gpu` become globals, and the global `setImmediate` one that Dawn asks the device less often by
+ * (patient_polling.ts). Whether '@tensorflow/tfjs-backend-webgpu' was imported before does not matter. A second call finds
+ * the backend of the first, until that is removed (`tf.removeBackend`).
  *
  * @returns The adapter that the backend runs on.
  * @throws Error if one of the two packages is missing, if there is no adapter that may be used or it lacks one of

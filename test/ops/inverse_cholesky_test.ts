@@ -2,7 +2,7 @@ import {expect} from 'chai';
 import {InverseCholesky} from '../../src/kernels/kernel_names.ts';
 import {runKernel} from '../../src/kernels/register.ts';
 import {randomStream} from '../../src/random.ts';
-import {describeBackends, expectClose} from '../backends.ts';
+import {describeWithShaders, expectClose} from '../backends.ts';
 import {
   at,
   identity,
@@ -34,7 +34,7 @@ async function inverseOf(gram: Matrix): Promise<Matrix> {
 
 const whitened = (gram: Matrix, inverse: Matrix): Matrix => matMul(matMul(inverse, gram), transpose(inverse));
 
-describeBackends('InverseCholesky', () => {
+describeWithShaders('InverseCholesky', () => {
   for (const size of [1, 2, 5, 16, 63, 64, 65, 123]) {
     it(`makes the identity of a Gram matrix [${size}, ${size}]`, async () => {
       const gram = gramOf(randomMatrix(4 * size, size, randomStream(size)));
