@@ -177,8 +177,8 @@ export interface SampleRowsAttrs {
 }
 
 /**
- * L⁻¹ [r, r], lower triangular, where G = LLᵀ: with G = XᵀX the columns of X L⁻ᵀ are orthonormal (Cholesky QR). Where a column
- * of X has next to nothing left beside those before it, its row is zero, as its column of X L⁻ᵀ then is.
+ * L⁻¹ [r, r], lower triangular, where G = LLᵀ: with G = XᵀX the columns of X L⁻ᵀ are orthonormal (Cholesky QR), shorter those
+ * of which next to nothing is left beside the columns before them (LEAST_LEFT), and zero where X's are.
  */
 export const InverseCholesky = 'InverseCholesky';
 export interface InverseCholeskyInputs {

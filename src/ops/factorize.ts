@@ -13,8 +13,8 @@ export interface FactorizeOptions {
 }
 
 /**
- * X [n, r] with orthonormal columns of the same span, those that depend on others zero: Cholesky QR. Three operations, as
- * many for every r; Gram–Schmidt has r times as many.
+ * X [n, r] with orthonormal columns of the same span: Cholesky QR. Three operations, as many for every r; Gram–Schmidt has r
+ * times as many. A column that all but depends on others comes out shorter and oblique, and right when it has its next turn.
  */
 function orthonormalize(x: tf.Tensor): tf.Tensor {
   const inverse = runKernel<tf.Tensor2D>(InverseCholesky, {gram: product(x, x, true, false)});

@@ -64,6 +64,16 @@ describeBackends('factorize', (backend) => {
     }
   });
 
+  it('comes within 5 % where the singular values fall by four orders of magnitude', async () => {
+    const kernel = withSpectrum(
+      96,
+      64,
+      Array.from({length: 64}, (_, k) => 10 ** (-k / 4)),
+      randomStream(9),
+    );
+    expect(await errorOf(kernel, 16)).to.be.at.most(1.05 * truncationError(kernel, 16));
+  });
+
   it('comes closer with more iterations, 4 by default', async () => {
     const kernel = withSpectrum(40, 60, spectrum(40, 0.5), randomStream(8));
     const [one, four, eight] = await Promise.all([1, 4, 8].map((n) => errorOf(kernel, 16, n)));

@@ -2,9 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import type {InverseCholeskyInputs} from '../kernel_names.ts';
 
 /**
- * The part of a column's square that must be left beside the columns before it. In float32 some 1e-7 is left by rounding alone.
+ * The part of a column's square that is taken to be left at least beside the columns before it: in float32 rounding alone
+ * makes it wrong by some 1e-7. What is left of such a column keeps its direction and is shorter than 1.
  */
-export const INDEPENDENT = 1e-6;
+export const LEAST_LEFT = 1e-6;
 
 /** In float64 by the host: as tensors its r columns would be thousands of operations on a few numbers each. */
 export function inverseCholesky({gram}: InverseCholeskyInputs): tf.Tensor2D {
@@ -17,12 +18,12 @@ export function inverseCholesky({gram}: InverseCholeskyInputs): tf.Tensor2D {
     for (let j = 0; j < i; j++) {
       let dot = given[i * size + j]!;
       for (let k = 0; k < j; k++) dot -= l[i * size + k]! * l[j * size + k]!;
-      const scale = inverse[j * size + j]!; // 1 / L_jj, or 0 for a dependent column
+      const scale = inverse[j * size + j]!; // 1 / L_jj, or 0
       l[i * size + j] = dot * scale;
       left -= l[i * size + j]! ** 2;
     }
-    if (!(left > INDEPENDENT * given[i * size + i]!)) continue;
-    const scale = 1 / Math.sqrt(left);
+    const least = LEAST_LEFT * given[i * size + i]!;
+    const scale = least === 0 ? 0 : 1 / Math.sqrt(Math.max(left, least));
     inverse[i * size + i] = scale;
     for (let j = 0; j < i; j++) {
       let sum = 0;

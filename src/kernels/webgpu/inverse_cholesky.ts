@@ -1,6 +1,6 @@
 import type {TensorInfo} from '@tensorflow/tfjs-core';
 import type {InverseCholeskyInputs} from '../kernel_names.ts';
-import {INDEPENDENT} from '../portable/inverse_cholesky.ts';
+import {LEAST_LEFT} from '../portable/inverse_cholesky.ts';
 import type {WebGPUBackend} from './backend.ts';
 import {dispatch} from './dispatch.ts';
 import * as shaders from './shaders.ts';
@@ -14,7 +14,7 @@ export function inverseCholesky(backend: WebGPUBackend, {gram}: InverseCholeskyI
     outputs: [{name: 'inverse', tensor: output}],
     inputs: [{name: 'gram', tensor: gram}],
     uniforms: {size: gram.shape[0]!},
-    floats: {least: INDEPENDENT},
+    floats: {leastLeft: LEAST_LEFT},
     workgroups: [1, 1, 1],
   });
   return output;

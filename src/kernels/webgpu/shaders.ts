@@ -1312,9 +1312,8 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   for (var i = thread; i < n * n; i += 64u) { inverse[i] = gram[i]; }
   for (var k = 0u; k < n; k++) {
     storageBarrier();
-    let left = inverse[k * n + k];
-    let independent = left > u.least * gram[k * n + k];
-    let scale = select(0.0, inverseSqrt(left), independent);
+    let least = u.leastLeft * gram[k * n + k];
+    let scale = select(inverseSqrt(max(inverse[k * n + k], least)), 0.0, least == 0.0);
     for (var i = k + 1u + thread; i < n; i += 64u) {
       let l = inverse[i * n + k] * scale;
       for (var j = 0u; j < n; j++) {
