@@ -9,9 +9,11 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   for (var k = 0u; k < n; k++) {
     storageBarrier();
     let least = u.leastLeft * gram[k * n + k];
-    let scale = select(inverseSqrt(max(inverse[k * n + k], least)), 0.0, least == 0.0);
+    let left = inverse[k * n + k];
+    let scale = select(inverseSqrt(max(left, least)), 0.0, least == 0.0);
     for (var i = k + 1u + thread; i < n; i += 64u) {
-      let l = inverse[i * n + k] * scale;
+      // rounding divided by next to nothing is not to grow from row to row
+      let l = select(0.0, inverse[i * n + k] * scale, left > least);
       for (var j = 0u; j < n; j++) {
         // row k is not scaled yet; of column k itself nothing is left but L⁻¹'s own
         let above = select(inverse[k * n + j] * scale, scale, j == k);

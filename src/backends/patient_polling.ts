@@ -6,11 +6,12 @@ const EAGER_MS = 5;
 
 type SetImmediate = (callback: (...args: unknown[]) => void, ...args: unknown[]) => unknown;
 
-/** Dawn's question is a native function without a name, and takes nothing. */
+/** Dawn's question is a native function without a name, and takes nothing; a promise's resolver is one that takes a value. */
 const isQuestion = (callback: unknown, args: unknown[]): callback is () => void =>
   typeof callback === 'function' &&
   args.length === 0 &&
   callback.name === '' &&
+  callback.length === 0 &&
   Function.prototype.toString.call(callback) === 'function () { [native code] }';
 
 /**
@@ -25,7 +26,7 @@ const isQuestion = (callback: unknown, args: unknown[]): callback is () => void 
  */
 export function patientSetImmediate(
   stock: SetImmediate,
-  sleep: (callback: () => void, ms: number) => unknown = (callback, ms) => setTimeout(callback, ms),
+  sleep: (callback: () => void, ms: number) => unknown = setTimeout,
   now: () => number = () => performance.now(),
 ): SetImmediate {
   let begun = 0;
@@ -48,9 +49,12 @@ export function patientSetImmediate(
 
 let isInstalled = false;
 
-/** Puts it in the place of the global one, once. Everything else that is given to setImmediate goes on to Node's. */
+/**
+ * Puts it in the place of the global one, once. Everything else that is given to setImmediate goes on to Node's. Not on Windows,
+ * where a timer's millisecond may be sixteen.
+ */
 export function installPatientPolling(): void {
-  if (isInstalled) return;
+  if (isInstalled || process.platform === 'win32' || globalThis.setImmediate === undefined) return;
   isInstalled = true;
   const stock = globalThis.setImmediate;
   const patient = patientSetImmediate(stock as SetImmediate);
