@@ -45,7 +45,6 @@ export class Session {
   private readonly store = new RunStore();
   private current: Loaded | undefined;
   private training = new AbortController();
-  private sampling = new AbortController();
   private endsFor: 'paused' | 'stopped' = 'stopped';
 
   /** @param page The page's address, beside which the embedded model and the built-in text lie. */
@@ -109,10 +108,8 @@ export class Session {
     this.loaded.adapters.activate(active);
   }
 
-  async sample(options: SampleOptions): Promise<void> {
+  async sample(options: SampleOptions, signal: AbortSignal): Promise<void> {
     const {adapters} = this.loaded;
-    this.sampling = new AbortController();
-    const {signal} = this.sampling;
     const write = (by: 'base' | 'adapter') =>
       writeSample(this.loaded, options, signal, (text) => this.emit({type: 'sample', by, text}));
     try {
@@ -121,10 +118,6 @@ export class Session {
     } finally {
       this.emit({type: 'sampled'});
     }
-  }
-
-  hush(): void {
-    this.sampling.abort();
   }
 
   async train({text, settings}: Job): Promise<void> {

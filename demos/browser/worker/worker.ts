@@ -52,13 +52,13 @@ async function saveLayers(): Promise<void> {
   emit({type: 'layers-saved', name: `${name}.zip`, zip: zipOf(name, files)});
 }
 
-async function answer(request: Request): Promise<void> {
+async function answer(request: Request, signal: AbortSignal): Promise<void> {
   if (request.type === 'start') return await start(request);
   switch (request.type) {
     case 'load':
       return await session?.load(request.source, request.base);
     case 'sample':
-      return await session?.sample(request.options);
+      return await session?.sample(request.options, signal);
     case 'train':
       return await session?.train(request.job);
     case 'continue':
@@ -82,18 +82,23 @@ async function answer(request: Request): Promise<void> {
 
 /** Requests are done one after the other. */
 let done: Promise<void> = Promise.resolve();
+/** Ends the sample that was asked for last, whether it is being written or waits for its turn. */
+let sampling = new AbortController();
 
 self.addEventListener('message', ({data: request}: MessageEvent<Request>) => {
   switch (request.type) {
     case 'hush':
-      return session?.hush();
+      return sampling.abort();
     case 'pause':
       return session?.end('paused');
     case 'stop':
       return session?.end('stopped');
     case 'layers-stop':
       return layers.stop();
-    default:
-      done = done.then(() => answer(request)).catch((error) => report(error, request));
+    default: {
+      if (request.type === 'sample') sampling = new AbortController();
+      const {signal} = sampling;
+      done = done.then(() => answer(request, signal)).catch((error) => report(error, request));
+    }
   }
 });
